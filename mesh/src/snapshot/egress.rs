@@ -82,11 +82,12 @@ pub(super) fn egress<'a>(reader: &Reader<'a>, node: &'a VirtualNodeSpec) -> Egre
     let defaults = default_policy(node);
     for (backend, named) in node.backends().enumerate() {
         let name = named.virtual_service_name.as_str();
+        let reader = reader.towards(name);
         let Some(service) = reader.virtual_service(name) else { continue };
         match taken.insert(name.to_ascii_lowercase(), name) {
             None => {
                 let policy = tls::effective(named.client_policy.as_ref(), defaults);
-                egress.add(reader, backend, service, policy);
+                egress.add(&reader, backend, service, policy);
             }
             Some(same) if same == name => {}
             Some(other) => {

@@ -3,13 +3,16 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
+use fleetmesh_model::listener::Listener;
 use fleetmesh_model::{
     Collection, GatewayRouteSpec, MeshName, MeshSpec, ResourceId, RouteSpec, Spec, VirtualGatewaySpec,
     VirtualNodeSpec, VirtualRouterSpec, VirtualServiceSpec,
 };
 
+use super::transition::{self, Transition};
 use crate::cloud_map::{Discovered, RegisteredInstance, ServiceName};
 use crate::view::{MeshView, Record};
 
@@ -34,16 +37,61 @@ pub(super) struct Reader<'a> {
     view: &'a MeshView,
     discovered: &'a Discovered,
     pub(super) mesh: &'a MeshName,
-    inputs: RefCell<Inputs>,
+    transition: &'a Transition,
+    /// Whether `view` is an earlier one, of a virtual service that is delayed.
+    earlier: bool,
+    /// Shared with the readers of earlier views.
+    inputs: Rc<RefCell<Inputs>>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(view: &'a MeshView, discovered: &'a Discovered, mesh: &'a MeshName) -> Self {
-        Self { view, discovered, mesh, inputs: RefCell::default() }
+        Self::during(view, &transition::NONE, discovered, mesh)
+    }
+
+    /// A reader that also reads what differs from `view` during `transition`.
+    pub(super) fn during(
+        view: &'a MeshView,
+        transition: &'a Transition,
+        discovered: &'a Discovered,
+        mesh: &'a MeshName,
+    ) -> Self {
+        Self { view, discovered, mesh, transition, earlier: false, inputs: Rc::default() }
+    }
+
+    /// A reader of the view in which callers get the virtual service `name`.
+    pub(super) fn towards(&self, name: &str) -> Self {
+        let delayed = &self.transition.delayed;
+        let earlier = if delayed.is_empty() {
+            None
+        } else {
+            delayed.get_key_value(&ResourceId::virtual_service(self.mesh, name))
+        };
+        if let Some((service, view)) = earlier {
+            self.inputs.borrow_mut().delayed.insert(service.clone(), Arc::clone(view));
+        }
+        Self {
+            view: earlier.map_or(self.view, |(_, view)| view),
+            earlier: self.earlier || earlier.is_some(),
+            inputs: Rc::clone(&self.inputs),
+            ..*self
+        }
+    }
+
+    /// Whether it reads an earlier view.
+    pub(super) fn is_earlier(&self) -> bool {
+        self.earlier
+    }
+
+    /// The listeners of the virtual node `node` that it has no longer and that are still served.
+    pub(super) fn closing(&self, node: &ResourceId) -> Vec<&'a Listener> {
+        let Some(closing) = self.transition.closing.get(node) else { return Vec::new() };
+        self.inputs.borrow_mut().closing.clone_from(closing);
+        closing.iter().filter_map(|(port, record)| transition::listener(record, *port)).collect()
     }
 
     pub(super) fn into_inputs(self) -> Inputs {
-        self.inputs.into_inner()
+        self.inputs.take()
     }
 
     pub(super) fn mesh_spec(&self) -> Option<FoundInput<'a, MeshSpec>> {
@@ -84,6 +132,16 @@ impl<'a> Reader<'a> {
         records.into_iter().filter_map(found).collect()
     }
 
+    /// The route `name` of the virtual gateway `gateway`.
+    pub(super) fn gateway_route(
+        &self,
+        gateway: &str,
+        name: &str,
+    ) -> Option<FoundInput<'a, GatewayRouteSpec>> {
+        let record = self.get(ResourceId::gateway_route(self.mesh, gateway, name))?;
+        if let Spec::GatewayRoute(spec) = &record.spec { Some(FoundInput { record, spec }) } else { None }
+    }
+
     /// The gateway routes of the virtual gateway `name`, by name.
     pub(super) fn gateway_routes(&self, name: &str) -> Vec<FoundInput<'a, GatewayRouteSpec>> {
         let records = self.members(Collection::gateway_routes(self.mesh, name));
@@ -99,8 +157,13 @@ impl<'a> Reader<'a> {
 
     fn members(&self, collection: Collection) -> Vec<&'a Arc<Record>> {
         let records: Vec<&'a Arc<Record>> = self.view.members(&collection).collect();
-        let seen = records.iter().map(|record| Arc::clone(record)).collect();
-        self.inputs.borrow_mut().members.insert(collection, seen);
+        let seen = records.iter().map(|record| Arc::clone(record));
+        let mut inputs = self.inputs.borrow_mut();
+        if self.earlier {
+            inputs.earlier.extend(seen.map(|record| (record.id.clone(), record)));
+        } else {
+            inputs.members.insert(collection, seen.collect());
+        }
         records
     }
 
@@ -119,7 +182,12 @@ impl<'a> Reader<'a> {
 
     fn get(&self, id: ResourceId) -> Option<&'a Arc<Record>> {
         let record = self.view.get(&id);
-        self.inputs.borrow_mut().records.insert(id, record.cloned());
+        let mut inputs = self.inputs.borrow_mut();
+        if self.earlier {
+            inputs.earlier.extend(record.map(|record| (id, Arc::clone(record))));
+        } else {
+            inputs.records.insert(id, record.cloned());
+        }
         record
     }
 }
@@ -132,6 +200,12 @@ pub struct Inputs {
     instances: BTreeMap<ServiceName, Option<Arc<Vec<RegisteredInstance>>>>,
     /// Services of Cloud Map of which it was asked why they were never discovered. No snapshot depends on that.
     failures: BTreeSet<ServiceName>,
+    /// The virtual services that were read in an earlier view, and in which one.
+    delayed: BTreeMap<ResourceId, Arc<MeshView>>,
+    /// What was read in earlier views, which never change.
+    earlier: BTreeMap<ResourceId, Arc<Record>>,
+    /// The ports that are served though the node has no listener on them any more.
+    closing: BTreeMap<i32, Arc<Record>>,
 }
 
 /// Something that what is not served of an object was worked out from.
@@ -146,8 +220,37 @@ pub enum Ground {
 }
 
 impl Inputs {
-    /// Whether a snapshot made from `view` and `discovered` would be the same.
-    pub fn unchanged(&self, view: &MeshView, discovered: &Discovered) -> bool {
+    /// Whether a snapshot of `node` made from `view` and `discovered` during `transition` would be the same.
+    pub(super) fn unchanged(
+        &self,
+        node: &ResourceId,
+        view: &MeshView,
+        transition: &Transition,
+        discovered: &Discovered,
+    ) -> bool {
+        self.is_during(node, transition) && self.is_of(view, discovered)
+    }
+
+    /// Whether `transition` says what was read of it.
+    fn is_during(&self, node: &ResourceId, transition: &Transition) -> bool {
+        let Transition { delayed, closing } = transition;
+        let read =
+            |service: &ResourceId| self.records.contains_key(service) || self.delayed.contains_key(service);
+        let none = BTreeMap::new();
+        delayed
+            .iter()
+            .filter(|(service, _)| read(service))
+            .all(|(service, view)| same(self.delayed.get(service), Some(view)))
+            && self.delayed.keys().all(|service| delayed.contains_key(service))
+            && transition::same_each(&self.closing, closing.get(node).unwrap_or(&none))
+    }
+
+    /// Whether something of it was read in an earlier view.
+    pub(super) fn is_delayed(&self) -> bool {
+        !self.delayed.is_empty()
+    }
+
+    fn is_of(&self, view: &MeshView, discovered: &Discovered) -> bool {
         self.records.iter().all(|(id, record)| same(record.as_ref(), view.get(id)))
             && self.members.iter().all(|(collection, seen)| {
                 let mut now = view.members(collection);
@@ -165,9 +268,11 @@ impl Inputs {
         records.chain(members).chain(services.into_iter().map(Ground::Service)).collect()
     }
 
-    /// The objects that exist among the inputs.
+    /// The objects that exist among the inputs, each in the version that is in force: the earlier one of those that were read in
+    /// several views.
     pub fn objects(&self) -> BTreeMap<ResourceId, Arc<Record>> {
         let records = self.records.values().flatten().chain(self.members.values().flatten());
+        let records = records.chain(self.earlier.values());
         records.map(|record| (record.id.clone(), Arc::clone(record))).collect()
     }
 }

@@ -99,5 +99,29 @@ pub(super) fn leads<'a>(reader: &Reader<'a>, gateway: FoundInput<'a, VirtualGate
     let mut routes = reader.gateway_routes(gateway.record.id.name());
     routes.sort_by_cached_key(|route| order::gateway_key(route.record.id.name(), route.spec));
     let policy = policy(gateway.spec);
-    routes.into_iter().map(|source| Lead { source, service: service(reader, source.spec, policy) }).collect()
+    let lead = |route: FoundInput<'a, GatewayRouteSpec>| {
+        let reader = towards(reader, route.spec);
+        let source = as_it_was(&reader, gateway, route.record.id.name()).unwrap_or(route);
+        Lead { source, service: service(&reader, source.spec, policy) }
+    };
+    routes.into_iter().map(lead).collect()
+}
+
+/// A reader of the view in which callers get what `route` leads to.
+fn towards<'a>(reader: &Reader<'a>, route: &GatewayRouteSpec) -> Reader<'a> {
+    let name = route.target().map(|(_, _, target)| target.virtual_service.virtual_service_name.as_str());
+    reader.towards(name.unwrap_or_default())
+}
+
+/// The route `name` in an earlier view, if `reader` has one and a listener of `gateway` still serves it. It fits the service
+/// as that was then.
+fn as_it_was<'a>(
+    reader: &Reader<'a>,
+    gateway: FoundInput<'a, VirtualGatewaySpec>,
+    name: &str,
+) -> Option<FoundInput<'a, GatewayRouteSpec>> {
+    let route =
+        reader.is_earlier().then(|| reader.gateway_route(gateway.record.id.name(), name)).flatten()?;
+    let mut listeners = gateway.spec.listeners.iter();
+    listeners.any(|listener| serves(route.spec, listener.port_mapping)).then_some(route)
 }

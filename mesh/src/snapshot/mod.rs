@@ -32,6 +32,7 @@ pub(crate) mod overlay;
 mod parts;
 mod pool;
 pub(crate) mod proto;
+mod reached;
 mod recall;
 mod resource;
 mod retry;
@@ -43,6 +44,7 @@ mod tcp_port;
 mod tests;
 mod timeout;
 mod tls;
+mod transition;
 mod unserved;
 mod version;
 
@@ -52,6 +54,7 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::accesslog::v3::AccessLog;
 use envoy_types::pb::envoy::config::listener::v3::FilterChain;
 use fleetmesh_model::common::PortProtocol;
+use fleetmesh_model::listener::Listener as NodeListener;
 use fleetmesh_model::service_discovery::ServiceDiscovery;
 use fleetmesh_model::{Kind, MeshSpec, ResourceId, VirtualNodeSpec};
 use prost::{Message, Name};
@@ -68,8 +71,10 @@ use timeout::Timeouts;
 use tls::{ClientTls, ServerTls};
 
 pub use inputs::{Ground, Inputs};
+pub use reached::reached;
 pub use recall::recall;
 pub use resource::{Content, Resource, ResourceSet, ResourceType};
+pub use transition::Transition;
 pub use unserved::{Standing, grounded_standing, standing, unavailable, unserved};
 pub use version::{KEY_LENGTH, KEYS, VersionKeys, content_version};
 
@@ -93,6 +98,8 @@ pub struct Snapshot {
     left_out: BTreeSet<ResourceType>,
     /// Where its clusters lead.
     pub targets: Arc<Targets>,
+    /// The ports of the virtual node on which it takes connections from other proxies.
+    pub ports: Arc<BTreeSet<i32>>,
     clusters: Arc<Content>,
     endpoints: Arc<Content>,
     secrets: Arc<Content>,
@@ -103,13 +110,23 @@ pub struct Snapshot {
 impl Snapshot {
     /// Makes the snapshot of the virtual node or gateway `node`; `None` when the view has no such thing.
     pub fn build(view: &MeshView, discovered: &Discovered, node: &ResourceId) -> Option<Self> {
-        let reader = Reader::new(view, discovered, node.mesh_name());
+        Self::build_during(view, &transition::NONE, discovered, node)
+    }
+
+    /// The same during `transition` to `view`.
+    pub fn build_during(
+        view: &MeshView,
+        transition: &Transition,
+        discovered: &Discovered,
+        node: &ResourceId,
+    ) -> Option<Self> {
+        let reader = Reader::during(view, transition, discovered, node.mesh_name());
         let mesh = reader.mesh_spec()?;
         let parts = match node.kind() {
             Kind::VirtualNode => {
                 let found = reader.virtual_node(node.name())?;
                 let mut builder = Builder::new(mesh, found);
-                builder.ingress();
+                builder.ingress(&reader.closing(node));
                 let egress = egress::egress(&reader, found.spec);
                 builder.egress(&reader, &egress);
                 builder.parts
@@ -119,7 +136,7 @@ impl Snapshot {
                 return None;
             }
         };
-        let Parts { targets, clusters, endpoints, secrets, listeners, routes } = parts;
+        let Parts { targets, ports, clusters, endpoints, secrets, listeners, routes } = parts;
         let inputs = reader.into_inputs();
         let objects = inputs.objects();
         let content = |resources| Arc::new(Content::new(resources));
@@ -129,6 +146,7 @@ impl Snapshot {
             inputs: Arc::new(inputs),
             left_out: BTreeSet::new(),
             targets: Arc::new(targets),
+            ports: Arc::new(ports),
             clusters: content(clusters),
             endpoints: content(endpoints),
             secrets: content(secrets),
@@ -139,7 +157,22 @@ impl Snapshot {
 
     /// Whether a snapshot made from `view` and `discovered` would be this one.
     pub fn unchanged(&self, view: &MeshView, discovered: &Discovered) -> bool {
-        self.inputs.unchanged(view, discovered)
+        self.unchanged_during(view, &transition::NONE, discovered)
+    }
+
+    /// Whether a snapshot made from `view` and `discovered` during `transition` would be this one.
+    pub fn unchanged_during(
+        &self,
+        view: &MeshView,
+        transition: &Transition,
+        discovered: &Discovered,
+    ) -> bool {
+        self.inputs.unchanged(&self.node, view, transition, discovered)
+    }
+
+    /// Whether a virtual service is in it as it was in an earlier view, so that it is not what the newest one describes.
+    pub fn is_delayed(&self) -> bool {
+        self.inputs.is_delayed()
     }
 
     /// Whether it was made from this very version of `record`.
@@ -187,15 +220,16 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The way to the application: one chain and one cluster per listener of the node. Without listeners there is
-    /// nothing to listen for, and Envoy accepts no listener without chains.
-    fn ingress(&mut self) {
+    /// The way to the application: one chain and one cluster per listener of the node, and of those that are `closing`. Without
+    /// listeners there is nothing to listen for, and Envoy accepts no listener without chains.
+    fn ingress(&mut self, closing: &[&NodeListener]) {
         let (mesh, node) = (self.mesh.record.id.name(), self.node.record.id.name());
         let mut chains = Vec::new();
         let mut inspected = Vec::new();
         let mut referred = BTreeSet::new();
-        for listener in self.node.spec.listeners() {
+        for listener in self.node.spec.listeners().iter().chain(closing.iter().copied()) {
             let mapping = &listener.port_mapping;
+            self.parts.ports.insert(mapping.port);
             let server = ServerTls::of(listener.tls.as_ref());
             if server == ServerTls::Closed {
                 continue;

@@ -49,6 +49,7 @@ impl Snapshot {
             objects,
             inputs: Arc::clone(&self.inputs),
             targets,
+            ports: Arc::clone(&self.ports),
             left_out,
             clusters: content(ResourceType::Cluster),
             endpoints: content(ResourceType::Endpoint),

@@ -21,6 +21,8 @@ use super::{Targets, assignment, cluster, listener};
 #[derive(Default)]
 pub(super) struct Parts {
     pub(super) targets: Targets,
+    /// The ports on which connections of other proxies are taken.
+    pub(super) ports: BTreeSet<i32>,
     pub(super) clusters: ResourceSet,
     pub(super) endpoints: ResourceSet,
     pub(super) secrets: ResourceSet,
