@@ -7,6 +7,9 @@
 //! Bursts of commits are taken together: an update waits until nothing was committed for [`Debounce::quiet`], at most
 //! [`Debounce::longest`].
 //!
+//! When ports of a node move, its proxies and those of its callers get that in steps, in which no caller uses a port that is not
+//! there ([`handover`](fleetmesh_mesh::ads::handover)).
+//!
 //! When a node is deleted while its proxies are connected, they keep the last configuration and the stream, and continue from there
 //! if a node of that name is made again. They no longer count in the distribution.
 
@@ -17,19 +20,20 @@ use std::time::Duration;
 use fleetmesh_mesh::ads::identity;
 use fleetmesh_mesh::cloud_map::Discovered;
 use fleetmesh_mesh::holder::Holder;
-use fleetmesh_mesh::snapshot::{Content, ResourceSet, ResourceType, Snapshot, Targets, recall};
-use fleetmesh_mesh::view::{MeshView, Meshes};
-use fleetmesh_model::ResourceId;
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use fleetmesh_mesh::snapshot::{Content, ResourceSet, ResourceType, Targets, recall};
+use fleetmesh_mesh::view::Meshes;
+use fleetmesh_model::{MeshName, ResourceId};
+use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::authority::Gate;
 use super::grpc;
 use super::node_feed::{Current, FollowedFeed, NodeFeed, Unsaved};
+use super::stages::{Stage, Stages};
 use crate::accounts::Accounts;
-use crate::distribution::{Distribution, Published, Reports};
+use crate::distribution::{Distribution, Reports};
 use crate::join::Denied;
 use crate::views::Views;
 
@@ -53,16 +57,20 @@ impl Default for Debounce {
 
 /// The snapshots of all nodes that have proxies.
 pub struct Feeds {
-    views: Arc<dyn Views>,
+    pub(super) views: Arc<dyn Views>,
     /// The instances that Cloud Map knows of.
-    discovered: watch::Receiver<Discovered>,
+    pub(super) discovered: watch::Receiver<Discovered>,
     /// The most proxies that a node may have connected; none for no limit.
     limit: Option<usize>,
     denied: Denied,
     accounts: Accounts,
-    distribution: Arc<Distribution>,
+    pub(super) distribution: Arc<Distribution>,
     nodes: Mutex<BTreeMap<ResourceId, Feed>>,
     unsaved: Arc<Unsaved>,
+    /// By what the proxies of each mesh are served.
+    stages: Mutex<Stages>,
+    /// Notified when a proxy runs other ports, or is gone.
+    pub(super) ports_moved: Arc<Notify>,
 }
 
 /// What the proxies of a node are to run, and who follows it.
@@ -119,6 +127,8 @@ impl Feeds {
             distribution,
             nodes: Mutex::default(),
             unsaved: Arc::default(),
+            stages: Mutex::default(),
+            ports_moved: Arc::default(),
         }
     }
 
@@ -161,7 +171,7 @@ impl Feeds {
         let mut nodes = self.nodes();
         let feed = self.followed(&mut nodes, node)?;
         let current = feed.node.current.subscribe();
-        let snapshot = Arc::clone(&current.borrow().offer.wanted);
+        let snapshot = Arc::clone(&current.borrow().described);
         let reported = FeedReported { current, _reporting: Arc::clone(&feed.reporting) };
         drop(nodes);
         Ok((reported, Distribution::reports(&self.distribution, node, holder, snapshot)))
@@ -179,7 +189,8 @@ impl Feeds {
         let current = kept.map_or_else(|| self.make(node), Ok)?;
         let feed = nodes.entry(node.clone()).or_insert_with(|| {
             let memory = self.views.held(node);
-            Feed::new(NodeFeed::new(current.clone(), memory, Arc::clone(&self.unsaved)))
+            let (unsaved, ports_moved) = (Arc::clone(&self.unsaved), Arc::clone(&self.ports_moved));
+            Feed::new(NodeFeed::new(current.clone(), memory, unsaved, ports_moved))
         });
         if made {
             self.publish(node, feed, current);
@@ -208,30 +219,6 @@ impl Feeds {
         self.views.version_keys().version(node, kind, content)
     }
 
-    /// Follows the store's commits and Cloud Map's instances until `shutdown` and keeps every feed up to date.
-    pub async fn follow(&self, debounce: Debounce, shutdown: CancellationToken) {
-        let mut sources = Sources { revisions: self.views.revisions(), discovered: self.discovered.clone() };
-        loop {
-            let revision = *sources.revisions.borrow_and_update();
-            let discovered = sources.discovered.borrow_and_update().clone();
-            let meshes = self.meshes();
-            self.refresh(revision, &meshes).await;
-            self.distribution.published(Published { revision, meshes: Arc::new(meshes), discovered });
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                ended = sources.changed() => if ended.is_err() { return },
-            }
-            let longest = Instant::now() + debounce.longest;
-            loop {
-                let quiet = (Instant::now() + debounce.quiet).min(longest);
-                tokio::select! {
-                    () = sleep_until(quiet) => break,
-                    ended = sources.changed() => if ended.is_err() { return },
-                }
-            }
-        }
-    }
-
     /// Stores what proxies refuse, as it changes, until `shutdown`.
     pub async fn remember(&self, shutdown: CancellationToken) {
         loop {
@@ -256,30 +243,35 @@ impl Feeds {
         }
     }
 
-    /// What the proxies of `node` are to run, made from the store as it is.
+    /// What the proxies of `node` are to run. It is in step with those of other nodes, unless it is newer than what they were sent.
     fn make(&self, node: &ResourceId) -> Result<Current, Status> {
         let unknown = |reason| grpc::status(identity::unknown(&node.to_string(), reason));
-        let view = self.views.mesh(node.mesh_name()).ok_or_else(|| unknown("the mesh does not exist"))?;
-        let snapshot = Snapshot::build(&view, &self.discovered(), node)
-            .ok_or_else(|| unknown("the virtual node does not exist"))?;
-        Ok(Current::new(snapshot, view.revision))
+        let mesh = node.mesh_name();
+        let view = self.views.mesh(mesh).ok_or_else(|| unknown("the mesh does not exist"))?;
+        let unknown_node = || unknown("the virtual node does not exist");
+        view.get(node).ok_or_else(unknown_node)?;
+        let stage = self.stages().get(mesh).filter(|stage| stage.view.get(node).is_some()).cloned();
+        let stage = stage.unwrap_or_else(|| Stage::of(view));
+        let snapshot = stage.snapshot(&self.discovered(), node).ok_or_else(unknown_node)?;
+        Ok(Current::new(snapshot, stage.view.revision))
     }
 
     fn discovered(&self) -> Discovered {
         self.discovered.borrow().clone()
     }
 
-    fn meshes(&self) -> Meshes {
+    pub(super) fn meshes(&self) -> Meshes {
         let names = self.views.mesh_names().into_iter();
         names.filter_map(|name| self.views.mesh(&name).map(|view| (name, view))).collect()
     }
 
-    /// Brings every feed up to date with `meshes`, the store as of `revision`.
-    async fn refresh(&self, revision: u64, meshes: &Meshes) {
+    /// Brings every feed up to date with `stages`, the store as of `revision`.
+    pub(super) async fn refresh(&self, revision: u64, stages: &Stages) {
         let nodes: Vec<ResourceId> = {
             let mut nodes = self.nodes();
-            let exists =
-                |node: &ResourceId| meshes.get(node.mesh_name()).is_some_and(|view| view.get(node).is_some());
+            let exists = |node: &ResourceId| {
+                stages.get(node.mesh_name()).is_some_and(|at| at.view.get(node).is_some())
+            };
             // What its proxies acknowledged last is for those that come.
             nodes.retain(|node, feed| feed.is_followed() || exists(node));
             for gone in
@@ -292,14 +284,23 @@ impl Feeds {
             self.distribution.keep(|node| followed.contains(node));
             followed.into_iter().collect()
         };
+        self.refresh_nodes(&nodes, revision, |mesh| stages.get(mesh)).await;
+    }
+
+    pub(super) async fn refresh_nodes<'a>(
+        &self,
+        nodes: &[ResourceId],
+        revision: u64,
+        stage: impl Fn(&MeshName) -> Option<&'a Stage>,
+    ) {
         for node in nodes {
-            self.refresh_node(&node, revision, meshes.get(node.mesh_name()));
+            self.refresh_node(node, revision, stage(node.mesh_name()));
             // Thousands of nodes may have to be made again: let streams run in between.
             tokio::task::consume_budget().await;
         }
     }
 
-    fn refresh_node(&self, node: &ResourceId, revision: u64, view: Option<&Arc<MeshView>>) {
+    fn refresh_node(&self, node: &ResourceId, revision: u64, stage: Option<&Stage>) {
         // Under the lock: a subscriber may put a newer snapshot in place at any time, which is not to be taken back.
         let nodes = self.nodes();
         let Some(feed) = nodes.get(node) else { return };
@@ -307,10 +308,11 @@ impl Feeds {
         let newer = was.revision > revision;
         // The newest, read under the lock: it only ever grows newer.
         let discovered = self.discovered();
-        if newer || (was.exists && view.is_some_and(|view| was.offer.wanted.unchanged(view, &discovered))) {
+        let same = |stage: &Stage| was.snapshot().unchanged(stage, &discovered);
+        if newer || (was.exists && stage.is_some_and(same)) {
             return;
         }
-        match view.and_then(|view| Snapshot::build(view, &discovered, node)) {
+        match stage.and_then(|stage| stage.snapshot(&discovered, node)) {
             Some(snapshot) => {
                 self.publish(node, feed, Current::new(snapshot, revision));
             }
@@ -323,33 +325,28 @@ impl Feeds {
 
     /// Publishes to the distribution before the streams, so that it never counts proxies by an older snapshot.
     fn publish(&self, node: &ResourceId, feed: &Feed, current: Current) {
-        self.distribution.target(node, current.exists.then(|| Arc::clone(&current.offer.wanted)));
+        self.distribution.target(node, current.exists.then(|| Arc::clone(&current.described)));
         feed.node.publish(current);
+    }
+
+    /// The ports on which all proxies of `node` take connections; nothing without proxies.
+    pub(super) fn open(&self, node: &ResourceId) -> Option<BTreeSet<i32>> {
+        let feed = self.nodes().get(node).map(|feed| Arc::clone(&feed.node))?;
+        feed.open()
+    }
+
+    /// The nodes of `mesh` that somebody follows.
+    pub(super) fn followed_in(&self, mesh: &MeshName) -> Vec<ResourceId> {
+        let nodes = self.nodes();
+        let followed = nodes.iter().filter(|(node, feed)| node.mesh_name() == mesh && feed.is_followed());
+        followed.map(|(node, _)| node.clone()).collect()
+    }
+
+    pub(super) fn stages(&self) -> MutexGuard<'_, Stages> {
+        self.stages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn nodes(&self) -> MutexGuard<'_, BTreeMap<ResourceId, Feed>> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What snapshots are made from.
-struct Sources {
-    revisions: watch::Receiver<u64>,
-    discovered: watch::Receiver<Discovered>,
-}
-
-impl Sources {
-    /// Awaits that one of them changes. An error says that the store is gone.
-    async fn changed(&mut self) -> Result<(), watch::error::RecvError> {
-        let discovered = async {
-            if self.discovered.changed().await.is_err() {
-                // Nobody discovers any more; commits still come.
-                std::future::pending::<()>().await;
-            }
-        };
-        tokio::select! {
-            changed = self.revisions.changed() => changed,
-            () = discovered => Ok(()),
-        }
     }
 }

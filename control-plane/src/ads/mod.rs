@@ -12,7 +12,10 @@
 
 pub mod authority;
 pub mod feed;
+mod follow;
 mod grpc;
+#[cfg(test)]
+mod handover_tests;
 pub mod load_reports;
 mod node_feed;
 #[cfg(test)]
@@ -20,6 +23,7 @@ mod replay_tests;
 mod seats;
 mod service;
 mod session;
+mod stages;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -4,11 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use fleetmesh_mesh::ads::handover::OpenPorts;
 use fleetmesh_mesh::ads::isolation::{Isolation, Offer, Standing, Verdict};
 use fleetmesh_mesh::distribution::NodeRejection;
 use fleetmesh_mesh::snapshot::{ResourceType, Snapshot};
 use fleetmesh_model::ResourceId;
 use tokio::sync::{Notify, watch};
+
+use super::stages::StagedSnapshot;
 
 /// What the proxies of a node are to run now.
 #[derive(Clone, Debug)]
@@ -19,6 +22,8 @@ pub struct Current {
     pub rejections: Arc<[NodeRejection]>,
     /// The types of which they refused something and it is not known yet what is at fault.
     pub searching: BTreeSet<ResourceType>,
+    /// What the node's objects describe, which is what they are to run in the end.
+    pub described: Arc<Snapshot>,
     /// Whether the node still exists.
     pub exists: bool,
     /// The commit that the snapshot was made from, or a later one that left it as it is.
@@ -27,9 +32,16 @@ pub struct Current {
 
 impl Current {
     /// That of a node that exists and has no proxies yet.
-    pub(super) fn new(snapshot: Snapshot, revision: u64) -> Self {
-        let offer = Offer::of(&Isolation::new(Arc::new(snapshot)));
-        Self { offer, rejections: Arc::from([]), searching: BTreeSet::new(), exists: true, revision }
+    pub(super) fn new(StagedSnapshot { wanted, described }: StagedSnapshot, revision: u64) -> Self {
+        let offer = Offer::of(&Isolation::new(wanted));
+        let (rejections, searching) = (Arc::from([]), BTreeSet::new());
+        Self { offer, rejections, searching, described, exists: true, revision }
+    }
+
+    /// The snapshots that it was made from.
+    pub(super) fn snapshot(&self) -> StagedSnapshot {
+        let (wanted, described) = (Arc::clone(&self.offer.wanted), Arc::clone(&self.described));
+        StagedSnapshot { wanted, described }
     }
 
     /// Takes in what `isolation` says.
@@ -83,25 +95,39 @@ pub(super) struct NodeFeed {
     /// Held once for each proxy that refused something and has not run everything since.
     refusing: Arc<()>,
     unsaved: Arc<Unsaved>,
+    ports_moved: Arc<Notify>,
 }
 
-/// What proxies of a node refuse, and what of that is stored or about to be.
+/// What proxies of a node refuse, what of that is stored or about to be, and on which ports they take connections.
 struct RememberedIsolation {
     isolation: Isolation,
     memory: Option<Vec<u8>>,
+    open: OpenPorts,
 }
 
 impl NodeFeed {
-    /// That of `current`, with what was stored of the node.
-    pub(super) fn new(current: Current, memory: Option<Arc<[u8]>>, unsaved: Arc<Unsaved>) -> Self {
+    /// That of `current`, with what was stored of the node. Whoever awaits `ports_moved` is notified when a proxy runs other ports.
+    pub(super) fn new(
+        current: Current,
+        memory: Option<Arc<[u8]>>,
+        unsaved: Arc<Unsaved>,
+        ports_moved: Arc<Notify>,
+    ) -> Self {
         let node = current.offer.wanted.node.clone();
         let mut isolation = Isolation::new(Arc::clone(&current.offer.wanted));
         if let Some(Err(error)) = memory.as_deref().map(|memory| isolation.remember(memory)) {
             tracing::warn!(%node, error, "what the node's proxies refused before cannot be read and is tried again");
         }
         let memory = memory.map(|memory| memory.to_vec());
-        let isolation = Mutex::new(RememberedIsolation { isolation, memory });
-        Self { node, current: watch::Sender::new(current), isolation, refusing: Arc::default(), unsaved }
+        let open = OpenPorts::new(&current.offer.wanted.ports);
+        let isolation = Mutex::new(RememberedIsolation { isolation, memory, open });
+        let (current, refusing) = (watch::Sender::new(current), Arc::default());
+        Self { node, current, isolation, refusing, unsaved, ports_moved }
+    }
+
+    /// The ports on which all its proxies take connections; nothing without proxies.
+    pub(super) fn open(&self) -> Option<BTreeSet<i32>> {
+        self.isolation().open.all()
     }
 
     /// The node's objects describe another snapshot, or none.
@@ -110,6 +136,7 @@ impl NodeFeed {
         if !Arc::ptr_eq(remembered.isolation.target(), &current.offer.wanted) {
             remembered.isolation.retarget(Arc::clone(&current.offer.wanted));
         }
+        remembered.open.want(&current.offer.wanted.ports);
         self.remember(&mut remembered);
         current.enter(&remembered.isolation);
         self.current.send_replace(current);
@@ -144,12 +171,15 @@ pub struct FollowedFeed {
     feed: Arc<NodeFeed>,
     /// That of the feed, while it counts among those that refuse.
     refusing: Option<Arc<()>>,
+    /// Its number among those of the node.
+    number: u64,
 }
 
 impl FollowedFeed {
     /// Follows `feed` for one more proxy, until this is dropped.
     pub(super) fn new(feed: Arc<NodeFeed>) -> Self {
-        Self { current: feed.current.subscribe(), feed, refusing: None }
+        let number = feed.isolation().open.connect();
+        Self { current: feed.current.subscribe(), feed, refusing: None, number }
     }
 
     /// Takes in what the proxy thinks of an answer, and whether it [is wary](fleetmesh_mesh::ads::isolation::Following::is_wary).
@@ -162,12 +192,23 @@ impl FollowedFeed {
     /// The proxy runs all of `snapshot`.
     pub fn runs(&mut self, snapshot: &Arc<Snapshot>, is_wary: bool) {
         let standing = self.standing(is_wary);
-        self.feed.isolation().isolation.runs(snapshot, standing);
+        let mut remembered = self.feed.isolation();
+        remembered.isolation.runs(snapshot, standing);
+        if remembered.open.run(self.number, &snapshot.ports) {
+            self.feed.ports_moved.notify_one();
+        }
     }
 
     fn standing(&mut self, refuses: bool) -> Standing {
         self.refusing = refuses.then(|| Arc::clone(&self.feed.refusing));
         let others = Arc::strong_count(&self.feed.refusing) - 1 - usize::from(refuses);
         Standing { refuses, others_refuse: others > 0 }
+    }
+}
+
+impl Drop for FollowedFeed {
+    fn drop(&mut self) {
+        self.feed.isolation().open.disconnect(self.number);
+        self.feed.ports_moved.notify_one();
     }
 }

@@ -187,7 +187,7 @@ impl AdsProxy {
         self.requests.send(request).expect("the stream is open");
     }
 
-    fn acknowledge(&self, answer: &DiscoveryResponse, names: &[&str]) {
+    pub(super) fn acknowledge(&self, answer: &DiscoveryResponse, names: &[&str]) {
         self.send(DiscoveryRequest {
             version_info: answer.version_info.clone(),
             resource_names: names.iter().map(ToString::to_string).collect(),
