@@ -1,14 +1,20 @@
 //! Changes that block each other, while requests flow: one commit brings the proxies from one consistent state to the other.
 
+use std::time::Duration;
+
 use fleetmesh_testbed::app::{LoadOptions, Protocol};
+use fleetmesh_testbed::process::Signal;
 use fleetmesh_testbed::userns;
 use serde_json::json;
+use tokio::time::sleep;
 
 use crate::bed::{Bed, LIMIT};
 use crate::spec::{caller, empty_mesh, http2_route, mesh, route, routed, router_on, server, targets};
 
 /// Requests that show that a state is in force.
 const REQUESTS: u64 = 500;
+/// How long a proxy stands still around a change.
+const STILL: Duration = Duration::from_millis(300);
 
 #[tokio::test]
 async fn a_protocol_and_ports_change_under_traffic_without_a_failed_request() {
@@ -30,8 +36,8 @@ async fn a_protocol_and_ports_change_under_traffic_without_a_failed_request() {
         caller("client", &["one.apps.local"]),
     ])
     .await;
-    let _red = bed.join(red, &[(Protocol::Http2, 8001), (Protocol::Http2, 8002)]).await;
-    let client = bed.join(client, &[]).await;
+    let mut red = bed.join(red, &[(Protocol::Http2, 8001), (Protocol::Http2, 8002)]).await;
+    let mut client = bed.join(client, &[]).await;
     bed.runs_on(&all, 1).await;
     let options = LoadOptions { rate: 250, ..LoadOptions::new("http://one.apps.local/") };
     let mut load = client.load(&bed, &options, "before").await;
@@ -52,13 +58,26 @@ async fn a_protocol_and_ports_change_under_traffic_without_a_failed_request() {
         bed.runs_on(&all, 1).await;
         load.until("red serves on", LIMIT, by(phase)).await.unwrap();
     }
-    // The node's port and the target that names it; the application listens on both.
-    for (phase, port) in [("other port", 8002), ("first port", 8001)] {
+    // The node's port and the target that names it; the application listens on both. Then one of the proxies is late to learn of it.
+    for (phase, port, late) in [
+        ("other port", 8002, None),
+        ("first port", 8001, None),
+        ("the callee is late", 8002, Some(&mut red)),
+        ("the caller is late", 8001, Some(&mut client)),
+    ] {
         let (_, listens) = server("red", &[("http2", port)]);
         assert!(bed.api.update(&red_id, &listens).await.is_err(), "alone it is refused");
         load.phase(phase).await.unwrap();
         let on_route = http2_route(&to(port));
+        let late = late.map(|member| member.envoy.process());
+        if let Some(envoy) = &late {
+            envoy.signal(Signal::STOP).unwrap();
+        }
         bed.api.commit(&mesh(), &[(red_id.clone(), listens), (all.clone(), on_route)]).await.unwrap();
+        if let Some(envoy) = &late {
+            sleep(STILL).await;
+            envoy.signal(Signal::CONT).unwrap();
+        }
         bed.runs_on(&all, 1).await;
         load.until("red serves on", LIMIT, by(phase)).await.unwrap();
     }
