@@ -31,6 +31,13 @@ pub const ASKED: &str = "asked";
 /// count for nothing: they are for control planes that do not know of ids.
 pub const PROXY_PRINCIPALS_TAG: &str = "fleetmesh.dev/proxy-principals";
 
+/// Of a virtual node: with [`ANSWERED`], the names of services resolve to virtual addresses on all of its machines
+/// (`fleetmesh proxy dns`), which distinguish its tcp backends on one port. The operator gives it to the nodes of fleets that have
+/// `proxy.dns`.
+pub const PROXY_DNS_TAG: &str = "fleetmesh.dev/proxy-dns";
+/// The value of [`PROXY_DNS_TAG`].
+pub const ANSWERED: &str = "true";
+
 /// Of an IAM role: what of the policies attached to it the operator attached.
 pub const ATTACHED_TAG: &str = "fleetmesh.dev/attached";
 

@@ -1,10 +1,10 @@
-//! The names of the mesh and their addresses, from what Envoy has: the domains of its egress routes, and what the control plane
-//! says of filter chains. Pure.
+//! The names of the mesh and their addresses, from what Envoy has: the domains of its egress routes, and the filter chains of services
+//! over tcp, which have their addresses from the control plane. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
-use fleetmesh_api::services::{EGRESS_LISTENERS, EGRESS_ROUTES, METADATA};
+use fleetmesh_api::services::{EGRESS_LISTENERS, EGRESS_ROUTES, METADATA, resolved_name};
 use fleetmesh_api::virtual_addresses::assign_beside;
 use hickory_proto::rr::{LowerName, Name};
 use serde::Deserialize;
@@ -40,8 +40,8 @@ impl VirtualNames {
         let routes: Dump<RouteEntry> = serde_json::from_slice(routes).map_err(malformed)?;
         let mut names: BTreeSet<String> = routes.configs.iter().flat_map(RouteEntry::names).collect();
         let mut given = BTreeMap::new();
-        for Service { service, address } in egress.into_iter().flat_map(Listener::services) {
-            let name = plain(&service);
+        for (service, address) in egress.into_iter().flat_map(Listener::services) {
+            let Some(name) = resolved_name(&service) else { continue };
             given.extend(address.map(|address| (name.clone(), address)));
             names.insert(name);
         }
@@ -50,23 +50,11 @@ impl VirtualNames {
     }
 }
 
-/// The name of a virtual service as resolvers ask for it; none where no resolver could.
+/// The name of a virtual service in the form of the wire; none where no resolver could ask for it.
 fn parsed(name: &str) -> Option<LowerName> {
-    if name.parse::<IpAddr>().is_ok() || name.contains('*') {
-        return None;
-    }
     let mut parsed = Name::from_str_relaxed(name).ok().filter(|name| !name.is_root())?;
     parsed.set_fqdn(true);
     Some(LowerName::new(&parsed))
-}
-
-/// A domain of a route or the name of a service in lower case, without its port and the dot at its end.
-fn plain(domain: &str) -> String {
-    let name = match domain.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => domain,
-    };
-    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
 /// A dump of one kind of resources.
@@ -85,8 +73,7 @@ impl RouteEntry {
     fn names(&self) -> Vec<String> {
         let RouteConfig { name, virtual_hosts } = &self.route_config;
         let egress = virtual_hosts.iter().filter(|_| name.starts_with(EGRESS_ROUTES));
-        let domains = egress.flat_map(|host| &host.domains);
-        domains.filter(|domain| *domain != "*").map(|domain| plain(domain)).collect()
+        egress.flat_map(|host| &host.domains).filter_map(|domain| resolved_name(domain)).collect()
     }
 }
 
@@ -123,17 +110,46 @@ struct Listener {
 }
 
 impl Listener {
-    /// The services that chains of the listener say they are for.
-    fn services(self) -> impl Iterator<Item = Service> {
-        let of = |chain: FilterChain| chain.metadata?.filter_metadata.remove(METADATA);
-        // Whatever else stands there is for other readers.
-        self.filter_chains.into_iter().filter_map(of).filter_map(|said| serde_json::from_value(said).ok())
+    /// The services that chains of the listener say they are for, each with the address that the chain takes connections to.
+    fn services(self) -> impl Iterator<Item = (String, Option<Ipv4Addr>)> {
+        let of = |chain: FilterChain| {
+            let said = chain.metadata?.filter_metadata.remove(METADATA)?;
+            // Whatever else stands there is for other readers.
+            let Service { service } = serde_json::from_value(said).ok()?;
+            Some((service, chain.filter_chain_match.and_then(|matches| matches.address())))
+        };
+        self.filter_chains.into_iter().filter_map(of)
     }
 }
 
 #[derive(Deserialize)]
 struct FilterChain {
+    filter_chain_match: Option<Match>,
     metadata: Option<Metadata>,
+}
+
+/// Which connections a chain takes.
+#[derive(Deserialize)]
+struct Match {
+    #[serde(default)]
+    prefix_ranges: Vec<Range>,
+}
+
+impl Match {
+    /// The one address that connections have to go to; none where there are others.
+    fn address(&self) -> Option<Ipv4Addr> {
+        match self.prefix_ranges.as_slice() {
+            [Range { address_prefix, prefix_len: Some(32) }] => address_prefix.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Range {
+    #[serde(default)]
+    address_prefix: String,
+    prefix_len: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -146,8 +162,6 @@ struct Metadata {
 #[derive(Deserialize)]
 struct Service {
     service: String,
-    #[serde(default)]
-    address: Option<Ipv4Addr>,
 }
 
 #[cfg(test)]
@@ -188,18 +202,23 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_names_its_service_and_may_say_its_address() {
-        let of = |service: Value| json!({"metadata": {"filter_metadata": {METADATA: service}}});
+    fn a_chain_names_its_service_and_takes_its_address() {
+        let to = |service: Value, ranges: Value| json!({"metadata": {"filter_metadata": {METADATA: service}}, "filter_chain_match": {"destination_port": 5432, "prefix_ranges": ranges}});
+        let of = |service: &str, ranges: Value| to(json!({ "service": service }), ranges);
+        let one = json!([{"address_prefix": "198.18.0.7", "prefix_len": 32}]);
         let chains = json!([
-            of(json!({"service": "Db.apps.local", "address": "198.18.0.7"})),
-            of(json!({"service": "cache.apps.local"})),
-            of(json!(7)),
+            of("Db.apps.local", one.clone()),
+            of("cache.apps.local", json!([])),
+            of("net.apps.local", json!([{"address_prefix": "198.19.0.0", "prefix_len": 16}])),
+            to(json!(7), one.clone()),
+            {"filter_chain_match": {"prefix_ranges": one}},
             {}
         ]);
         let read = VirtualNames::read(b"{}", &listeners(&chains)).expect("dumps").expect("a listener");
         assert_eq!(address(&read, "db.apps.local."), Some(Ipv4Addr::new(198, 18, 0, 7)));
-        assert!(address(&read, "cache.apps.local.").is_some());
-        assert_eq!(read.len(), 2);
+        assert!(address(&read, "cache.apps.local.").is_some(), "it has the one of its hash");
+        assert_ne!(address(&read, "net.apps.local."), Some(Ipv4Addr::new(198, 19, 0, 0)), "a network");
+        assert_eq!(read.len(), 3);
     }
 
     #[test]

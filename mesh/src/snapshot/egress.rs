@@ -7,13 +7,14 @@
 //!   the service.
 //! - tcp distinguishes services by nothing but the port. So a port belongs to one tcp service, or to any number of HTTP
 //!   ones; the first in the order of `backends` gets it, and each later one is a [`Conflict`]. What of the port the tcp service takes
-//!   is in [`tcp_port`](super::tcp_port).
+//!   is in [`tcp_port`](super::tcp_port). A later tcp service takes connections to its [virtual address](super::virtual_address) alone.
 //! - How connections are made is the backend's business (its client policy): a port of a node that is reached in several ways
 //!   has a cluster for each. What must not be reached at all is reached by nothing else.
 //! - DNS names have no case: two services whose names differ in case only conflict as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fleetmesh_api::services::resolved_name;
 use fleetmesh_model::common::PortProtocol;
 use fleetmesh_model::mesh::EgressFilterType;
 use fleetmesh_model::tls::{ClientPolicy, ClientPolicyTls};
@@ -31,6 +32,8 @@ use super::tls::{self, ClientTls};
 pub(super) struct Egress<'a> {
     /// By port of the callers' requests.
     pub(super) ports: BTreeMap<i32, Port<'a>>,
+    /// The tcp services whose port is another one's, by port and in the order of `backends`.
+    pub(super) apart: Vec<(i32, Service<'a>)>,
     /// Backends that exist but have no provider: they route nowhere.
     pub(super) nowhere: Vec<&'a str>,
     /// Backends that are not served on some port.
@@ -73,6 +76,8 @@ pub(super) struct Conflict {
     pub(super) backend: usize,
     /// Which port, and who has it.
     pub(super) reason: String,
+    /// Whether it is served at its virtual address all the same.
+    pub(super) apart: bool,
 }
 
 /// Works out what `node` may call.
@@ -92,7 +97,7 @@ pub(super) fn egress<'a>(reader: &Reader<'a>, node: &'a VirtualNodeSpec) -> Egre
             Some(same) if same == name => {}
             Some(other) => {
                 let reason = format!("{other:?} has the name already: DNS names have no case");
-                egress.conflicts.push(Conflict { backend, reason });
+                egress.conflicts.push(Conflict { backend, reason, apart: false });
             }
         }
     }
@@ -112,6 +117,15 @@ pub(super) fn default_policy(node: &VirtualNodeSpec) -> Option<&ClientPolicy> {
 }
 
 impl<'a> Egress<'a> {
+    /// The tcp services, each on a port: those that have it first.
+    pub(super) fn tcp(&self) -> impl Iterator<Item = (i32, &Service<'a>)> {
+        let of_ports = self.ports.iter().filter_map(|(port, services)| match services {
+            Port::Http(_) => None,
+            Port::Tcp(service) => Some((*port, service)),
+        });
+        of_ports.chain(self.apart.iter().map(|(port, service)| (*port, service)))
+    }
+
     /// Every target that some route leads to.
     pub(super) fn targets(&self) -> impl Iterator<Item = &Target<'a>> {
         let services = self.ports.values().flat_map(|port| match port {
@@ -119,6 +133,7 @@ impl<'a> Egress<'a> {
             Port::Tcp(service) => vec![service],
         });
         services
+            .chain(self.apart.iter().map(|(_, service)| service))
             .flat_map(|service| &service.routes)
             .flat_map(|route| &route.targets)
             .map(|(target, _)| target)
@@ -141,6 +156,7 @@ impl<'a> Egress<'a> {
             Port::Http(services) => services.iter_mut().collect::<Vec<_>>(),
             Port::Tcp(service) => vec![service],
         });
+        let services = services.chain(self.apart.iter_mut().map(|(_, service)| service));
         for (target, _) in
             services.flat_map(|service| &mut service.routes).flat_map(|route| &mut route.targets)
         {
@@ -160,24 +176,27 @@ impl<'a> Egress<'a> {
             self.nowhere.push(service.record.id.name());
         }
         for (port, offer) in offers {
-            if let Err(reason) = self.offer(port, offer) {
-                self.conflicts.push(Conflict { backend, reason });
+            if let Err(reason) = self.admits(port, &offer) {
+                let apart = offer.protocol == PortProtocol::Tcp && resolved_name(offer.name).is_some();
+                if apart {
+                    self.apart.push((port, offer));
+                }
+                self.conflicts.push(Conflict { backend, reason, apart });
+            } else if let Some(Port::Http(services)) = self.ports.get_mut(&port) {
+                services.push(offer);
+            } else {
+                let tcp = offer.protocol == PortProtocol::Tcp;
+                self.ports.insert(port, if tcp { Port::Tcp(offer) } else { Port::Http(vec![offer]) });
             }
         }
     }
 
-    fn offer(&mut self, port: i32, offer: Service<'a>) -> Result<(), String> {
+    /// Whether `offer` gets `port`, alone or beside those that have it; in words, who has it, when it does not.
+    fn admits(&self, port: i32, offer: &Service<'a>) -> Result<(), String> {
         let tcp = offer.protocol == PortProtocol::Tcp;
-        match self.ports.get_mut(&port) {
-            None => {
-                let added = if tcp { Port::Tcp(offer) } else { Port::Http(vec![offer]) };
-                self.ports.insert(port, added);
-                Ok(())
-            }
-            Some(Port::Http(services)) if !tcp => {
-                services.push(offer);
-                Ok(())
-            }
+        match self.ports.get(&port) {
+            None => Ok(()),
+            Some(Port::Http(_)) if !tcp => Ok(()),
             Some(Port::Http(services)) => {
                 let holder = services.first().map_or("", |service| service.name);
                 Err(format!("port {port} speaks HTTP for {holder:?} already, so it cannot be tcp"))

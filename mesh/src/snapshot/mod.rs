@@ -47,6 +47,7 @@ mod tls;
 mod transition;
 mod unserved;
 mod version;
+mod virtual_address;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -280,6 +281,11 @@ impl<'a> Builder<'a> {
                     chains.extend(share.chains(self.tcp_port(*port, service, &mut referred)));
                 }
             }
+        }
+        for (port, address, service) in virtual_address::tcp(egress) {
+            objects.extend(service.objects.iter().cloned());
+            let plain = self.tcp_port(port, service, &mut referred);
+            chains.push(virtual_address::chain(plain, address, service.name));
         }
         let through = cluster::passthrough(self.mesh.record.id.name());
         let forward =

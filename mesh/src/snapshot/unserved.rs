@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use fleetmesh_api::tags::{ANSWERED, PROXY_DNS_TAG};
 use fleetmesh_api::unserved::because;
 use fleetmesh_model::common::PortProtocol;
 use fleetmesh_model::listener::Listener;
@@ -18,7 +19,7 @@ use fleetmesh_model::{
     GatewayRouteSpec, RouteSpec, Spec, VirtualGatewaySpec, VirtualNodeSpec, VirtualServiceSpec,
 };
 
-use super::egress::{egress, serves};
+use super::egress::{Conflict, egress, serves};
 use super::endpoint::endpoint;
 use super::inputs::{FoundInput, Ground, Reader};
 use super::lead::{self, Lead};
@@ -31,6 +32,9 @@ use crate::view::{MeshView, Record};
 const ACM_CERTIFICATE: &str = "certificates of ACM cannot be had outside of AWS's App Mesh, so the listener takes no connections; use a file, SDS, or a certificate that was exported from ACM to a file";
 /// Why trust in a private authority of ACM is not served, and the way out.
 const ACM_TRUST: &str = "authorities of ACM PCA are not read, so nothing is sent where they are to be trusted; use a file with the authority's certificate, or SDS";
+
+/// The way out for a tcp service whose port is another one's.
+const APART: &str = "; give it another port, or let names resolve on the node's machines (fleetmesh proxy dns, proxy.dns of a fleet): its virtual address is its own";
 
 /// How an object stands beside what its proxies say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,7 +79,7 @@ pub fn grounded_standing(
 fn unserved_by(reader: &Reader<'_>, record: &Arc<Record>) -> Vec<String> {
     match &record.spec {
         Spec::Mesh(_) | Spec::VirtualRouter(_) => Vec::new(),
-        Spec::VirtualNode(spec) => virtual_node(reader, spec),
+        Spec::VirtualNode(spec) => virtual_node(reader, record, spec),
         Spec::Route(spec) => {
             let router = record.id.parent();
             route(reader, router.as_ref().map_or("", |router| router.name()), spec)
@@ -146,13 +150,21 @@ fn client_policy(path: &str, policy: &ClientPolicy, found: &mut Vec<String>) {
     }
 }
 
-fn virtual_node(reader: &Reader<'_>, spec: &VirtualNodeSpec) -> Vec<String> {
+fn virtual_node(reader: &Reader<'_>, record: &Record, spec: &VirtualNodeSpec) -> Vec<String> {
     let VirtualNodeSpec { backend_defaults: _, backends: _, listeners: _, logging: _, service_discovery } =
         spec;
     let mut found = unavailable_of_node(spec);
-    for conflict in egress(reader, spec).conflicts {
-        let path = format!("spec.backends[{}].virtualService.virtualServiceName", conflict.backend);
-        found.push(because(&path, &conflict.reason));
+    let resolves = record.tags.get(PROXY_DNS_TAG).is_some_and(|value| value == ANSWERED);
+    for Conflict { backend, mut reason, apart } in egress(reader, spec).conflicts {
+        // Its applications connect to virtual addresses, and each of these is one service's.
+        if apart && resolves {
+            continue;
+        }
+        if apart {
+            reason.push_str(APART);
+        }
+        let path = format!("spec.backends[{backend}].virtualService.virtualServiceName");
+        found.push(because(&path, &reason));
     }
     for (index, listener) in spec.listeners().iter().enumerate() {
         listener_members(&format!("spec.listeners[{index}]"), listener, &mut found);

@@ -1,7 +1,7 @@
 //! The decision about a resource: whether it is valid, whether the name is ours, whether what it names exists, whether the App Mesh
 //! object means what the spec says. Total: a bad spec is a decision with verdicts, not an error. Pure.
 
-use fleetmesh_api::tags::{OWNER_GRANTS_TAG, PROXY_PRINCIPALS_TAG};
+use fleetmesh_api::tags::{ANSWERED, OWNER_GRANTS_TAG, PROXY_DNS_TAG, PROXY_PRINCIPALS_TAG};
 use fleetmesh_crds::{IamStatus, Reason};
 use fleetmesh_model::tag::{MAX_TAGS, Tags};
 use fleetmesh_model::{Kind, ResourceId, differences, hostname};
@@ -227,6 +227,12 @@ fn tag_steps(
     let known = former.get(PROXY_PRINCIPALS_TAG) == desired.get(PROXY_PRINCIPALS_TAG);
     let role = observed.object.status.iam().and_then(IamStatus::principals);
     former.extend(role.map(|role| (PROXY_PRINCIPALS_TAG.to_owned(), role)));
+    // Whether names resolve on the machines of a fleet is for its spec to say, which may have changed while no operator ran.
+    let said = observed.former_tags.as_ref().map(|former| former.get(PROXY_DNS_TAG));
+    let said = said == Some(desired.get(PROXY_DNS_TAG));
+    if observed.object.fleet().is_some() {
+        former.insert(PROXY_DNS_TAG.to_owned(), ANSWERED.to_owned());
+    }
     let (mut set, remove) = owner::tag_changes(&desired, actual, &former);
     let is_new = |key: &&String| !actual.contains_key(*key);
     if actual.len() + set.keys().filter(is_new).count() > MAX_TAGS + remove.len() {
@@ -234,6 +240,7 @@ fn tag_steps(
         set.remove(OWNER_GRANTS_TAG);
     }
     let keys = set.keys().chain(&remove).filter(|key| known || *key != PROXY_PRINCIPALS_TAG);
+    let keys = keys.filter(|key| said || *key != PROXY_DNS_TAG);
     let keys = keys.filter(|key| *key != OWNER_GRANTS_TAG).cloned().collect();
     let arn = &remote.identity.arn;
     let added = set.keys().filter(is_new).count();

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use fleetmesh_api::tags::{
-    ASKED, OWNER_CLUSTER_TAG, OWNER_GRANTS_TAG, OWNER_KIND_TAG, OWNER_NAME_TAG, OWNER_NAMESPACE_TAG,
-    OWNER_UID_TAG, PROXY_PRINCIPALS_TAG, TAG_PREFIX,
+    ANSWERED, ASKED, OWNER_CLUSTER_TAG, OWNER_GRANTS_TAG, OWNER_KIND_TAG, OWNER_NAME_TAG,
+    OWNER_NAMESPACE_TAG, OWNER_UID_TAG, PROXY_DNS_TAG, PROXY_PRINCIPALS_TAG, TAG_PREFIX,
 };
+use fleetmesh_crds::management::MAX_USER_TAGS;
 use fleetmesh_crds::{AdoptionPolicy, IamStatus};
 use fleetmesh_model::tag::{MAX_TAGS, Tags};
 
@@ -37,9 +38,14 @@ pub fn is_judged(tags: &Tags) -> bool {
     tags.contains_key(OWNER_GRANTS_TAG) || tags.len() + 1 >= MAX_TAGS
 }
 
-/// The tags that `object` asks for: those its user wants, and the role of its proxies once that is known.
+/// The tags that `object` asks for: those its user wants, whether names resolve on its machines where there is room to say so, and
+/// the role of its proxies once that is known.
 pub fn asked_tags(object: &Object) -> Tags {
     let mut tags = object.management.tags.clone();
+    let resolves = object.fleet().and_then(|fleet| fleet.proxy.as_ref()).is_some_and(|proxy| proxy.dns);
+    if resolves && tags.len() < MAX_USER_TAGS {
+        tags.insert(PROXY_DNS_TAG.to_owned(), ANSWERED.to_owned());
+    }
     // A status may have been written by anybody who may: it cannot name another role than the resource's.
     let name = object.iam().map(|iam| Place::name_of(iam, &object.id));
     let own = |iam: &&IamStatus| {

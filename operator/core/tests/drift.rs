@@ -1,8 +1,14 @@
 //! What counts as a change from outside: an audit signal must never be false.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
 
-use fleetmesh_core::{Drift, FailureClass, ObjectKey, Observed, Plan, decide};
+use std::sync::Arc;
+
+use fleetmesh_api::tags::PROXY_DNS_TAG;
+use fleetmesh_core::{Drift, FailureClass, ObjectKey, Observed, Plan, Step, decide, owner};
 use fleetmesh_crds::Management;
+use fleetmesh_crds::extension::{Extension, NodeExtension};
+use fleetmesh_crds::fleet::{Fleet, Proxy};
+use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use fleetmesh_simulation::cluster::{Fault, World, key as of, settings, spec};
 use serde_json::json;
@@ -79,4 +85,37 @@ fn a_write_of_our_own_that_comes_late_is_no_drift() {
     let decision = decide(&observed, &settings());
     assert!(matches!(decision.plan, Plan::Steps(_)), "it is put back: {decision:?}");
     assert_eq!(decision.drift, None);
+}
+
+#[test]
+fn a_fleet_says_by_a_tag_whether_names_resolve_on_its_machines() {
+    let mut script = DriftScript::new();
+    let tag = Tags::from([(PROXY_DNS_TAG.to_owned(), "true".to_owned())]);
+    let with = |script: &DriftScript, dns| {
+        let mut observed = script.observed();
+        let fleet = Some(Fleet { proxy: Some(Proxy { dns, ..Proxy::default() }), ..Fleet::default() });
+        Arc::make_mut(&mut observed.object).extension =
+            Extension::Node(Box::new(NodeExtension { fleet, ..NodeExtension::default() }));
+        observed
+    };
+    let steps = |observed: &Observed| match decide(observed, &settings()).plan {
+        Plan::Steps(steps) => steps,
+        _ => Vec::new(),
+    };
+    let remote =
+        |script: &mut DriftScript| script.world.remote.get_mut(&script.id).unwrap().tags.extend(tag.clone());
+    let on = with(&script, true);
+    assert!(matches!(&steps(&on)[..], [Step::TagResource { tags, .. }] if *tags == tag), "{:?}", steps(&on));
+    assert_eq!(decide(&on, &settings()).drift, None, "the spec may have changed");
+    let mut taken = with(&script, true);
+    taken.former_tags = Some(owner::asked_tags(&taken.object));
+    assert!(matches!(decide(&taken, &settings()).drift, Some(Drift::Changed { .. })), "somebody took it");
+
+    remote(&mut script);
+    assert_eq!(steps(&with(&script, true)), []);
+    assert_eq!(steps(&script.observed()), [], "without a fleet it is for others to say");
+    let off = with(&script, false);
+    let keys = [PROXY_DNS_TAG.to_owned()];
+    assert!(matches!(&steps(&off)[..], [Step::UntagResource { keys: gone, .. }] if *gone == keys));
+    assert_eq!(decide(&off, &settings()).drift, None);
 }

@@ -4,10 +4,12 @@ use std::net::Ipv4Addr;
 
 use fleetmesh_instance::{InstanceOptions, ProxyImage};
 use fleetmesh_model::ResourceId;
+use fleetmesh_testbed::app::{Protocol, Server};
 use fleetmesh_testbed::host::HostBackend;
+use fleetmesh_testbed::netns::NetnsInstance;
 use fleetmesh_testbed::{userns, wait};
 use fleetmesh_tests::app_mesh::AppMeshRequests;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::joining::JoiningBed;
 use crate::machine::Machine;
@@ -21,14 +23,46 @@ async fn add_service_of_the_same_name(bed: &JoiningBed) {
     let api = AppMeshRequests::new(&bed.control_plane.endpoint());
     let provider = json!({ "provider": { "virtualNode": { "virtualNodeName": "blue" } } });
     api.create(&ResourceId::virtual_service(MESH, SAME), &provider).await.unwrap();
-    let backends = [service("blue"), SAME.to_owned()];
-    let backends = backends.map(|name| json!({ "virtualService": { "virtualServiceName": name } }));
+    red_calls(&api, &[&service("blue"), SAME]).await;
+}
+
+/// Gives red these backends and no others.
+async fn red_calls(api: &AppMeshRequests, services: &[&str]) {
+    let backends = services.iter().map(|name| json!({ "virtualService": { "virtualServiceName": name } }));
     let red = json!({
         "listeners": [{ "portMapping": { "port": 8000, "protocol": "http2" } }],
         "serviceDiscovery": { "dns": { "hostname": "red.apps.local" } },
-        "backends": backends,
+        "backends": backends.collect::<Value>(),
     });
     api.update(&ResourceId::virtual_node(MESH, "red"), &red).await.unwrap();
+}
+
+/// Services over tcp that have one port, and where the application of each is on blue.
+const TCP: [(&str, u16); 2] = [("db", 5433), ("cache", 5434)];
+/// The port of both services.
+const TCP_PORT: u16 = 5432;
+
+/// Gives red the services of [`TCP`], and starts their applications.
+async fn add_tcp_services(bed: &JoiningBed, blue: &NetnsInstance) -> Vec<Server> {
+    let api = AppMeshRequests::new(&bed.control_plane.endpoint());
+    let mut servers = Vec::new();
+    for (name, port) in TCP {
+        servers.push(Server::start(name, Protocol::Tcp, port, blue, &bed.run).await.unwrap());
+        let listeners = |port| json!([{ "portMapping": { "port": port, "protocol": "tcp" } }]);
+        let discovery = json!({ "dns": { "hostname": "blue.apps.local" } });
+        let node = json!({ "listeners": listeners(port), "serviceDiscovery": discovery });
+        api.create(&ResourceId::virtual_node(MESH, name), &node).await.unwrap();
+        let router = json!({ "listeners": listeners(TCP_PORT) });
+        api.create(&ResourceId::virtual_router(MESH, name), &router).await.unwrap();
+        let targets = json!([{ "virtualNode": name, "weight": 1, "port": port }]);
+        let route = json!({ "tcpRoute": { "action": { "weightedTargets": targets } } });
+        api.create(&ResourceId::route(MESH, name, "all"), &route).await.unwrap();
+        let provider = json!({ "provider": { "virtualRouter": { "virtualRouterName": name } } });
+        let service = ResourceId::virtual_service(MESH, format!("{name}.apps.local"));
+        api.create(&service, &provider).await.unwrap();
+    }
+    red_calls(&api, &[&service("blue"), "db.apps.local", "cache.apps.local"]).await;
+    servers
 }
 
 async fn address(machine: &mut Machine, container: &str, name: &str) -> Option<Ipv4Addr> {
@@ -99,6 +133,55 @@ async fn services_without_records_are_reached_by_name() {
     .await
     .unwrap();
     assert_eq!(address(&mut red, "fleetmesh-app", SAME).await, before);
+}
+
+/// Asserts that the application on red reaches each service over tcp by its name alone; gives their addresses.
+async fn are_distinguished(red: &mut Machine) -> Vec<Option<Ipv4Addr>> {
+    let mut addresses = Vec::new();
+    for (name, _) in TCP {
+        let found = address(red, "fleetmesh-app", &format!("{name}.apps.local")).await;
+        assert!(is_virtual(found), "{name}: {found:?}; {}", red.read("fleetmesh-dns.log"));
+        addresses.push(found);
+        let connect = format!(
+            "timeout 20 bash -c 'exec 3<>/dev/tcp/{name}.apps.local/{TCP_PORT} && head --lines=1 <&3'"
+        );
+        let (status, said) = red.within("fleetmesh-app", &connect).await;
+        assert!(status == 0 && said.trim() == name, "{name}: {said}; {}", red.console());
+    }
+    assert_ne!(addresses[0], addresses[1]);
+    addresses
+}
+
+#[tokio::test]
+async fn tcp_services_without_records_are_distinguished_on_one_port() {
+    if !userns::wanted() {
+        return;
+    }
+    let (bed, [red, blue]) = JoiningBed::start_with(false).await;
+    let _servers = add_tcp_services(&bed, &blue).await;
+    bed.grant("red", &bed.roles[0]).await;
+    let mut red = Machine::new(red, HostBackend::Nft, None, &bed.run);
+    let mut options = bed.options("red", ProxyImage::AppMesh);
+    options.proxy.dns = true;
+    assert_eq!(red.boot(&options).await, 0, "{}", red.console());
+    wait::until("the resolver has the names", LIMIT, async || {
+        let found = address(&mut red, "fleetmesh-app", "cache.apps.local").await;
+        Ok(is_virtual(found).then_some(()))
+    })
+    .await
+    .unwrap();
+    let before = are_distinguished(&mut red).await;
+    // HTTP goes by the name in the request beside them.
+    let blue = address(&mut red, "fleetmesh-app", &service("blue")).await;
+    assert!(is_virtual(blue) && !before.contains(&blue), "{blue:?}");
+    assert_eq!(red.boot_again().await, 0, "{}", red.console());
+    wait::until("the resolver has the names", LIMIT, async || {
+        let found = address(&mut red, "fleetmesh-app", "cache.apps.local").await;
+        Ok(is_virtual(found).then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!(are_distinguished(&mut red).await, before, "the same after a boot");
 }
 
 fn runs_with_no_more_rights_than_it_needs(machine: &Machine) {

@@ -195,8 +195,8 @@ fn what_a_port_cannot_serve_is_named_and_not_dropped_in_silence() {
         unserved_of(&mesh, "virtualNode/client"),
         [
             "spec.backends[1].virtualService.virtualServiceName: \"n.local\" has the name already: DNS names have no case",
-            "spec.backends[2].virtualService.virtualServiceName: port 90 belongs to the tcp service \"n.local\", which takes all of it",
-            "spec.backends[3].virtualService.virtualServiceName: port 80 speaks HTTP for \"n.local\" already, so it cannot be tcp",
+            "spec.backends[2].virtualService.virtualServiceName: port 90 belongs to the tcp service \"n.local\", which takes all of it; give it another port, or let names resolve on the node's machines (fleetmesh proxy dns, proxy.dns of a fleet): its virtual address is its own",
+            "spec.backends[3].virtualService.virtualServiceName: port 80 speaks HTTP for \"n.local\" already, so it cannot be tcp; give it another port, or let names resolve on the node's machines (fleetmesh proxy dns, proxy.dns of a fleet): its virtual address is its own",
         ]
     );
 }

@@ -11,6 +11,7 @@ mod recall;
 mod tcp_port;
 mod tls;
 mod validate;
+mod virtual_address;
 
 use std::sync::Arc;
 

@@ -20,10 +20,10 @@ use crate::view::MeshView;
 
 /// A connection as a proxy sees it; `sni` is the name that its TLS asks for, `Some("")` none.
 #[derive(Clone, Copy, Debug)]
-struct Connection<'a> {
-    to: &'a str,
-    port: u32,
-    sni: Option<&'a str>,
+pub struct Connection<'a> {
+    pub to: &'a str,
+    pub port: u32,
+    pub sni: Option<&'a str>,
 }
 
 /// How well a chain's names fit, as Envoy ranks them: exactly, by the longest ending, or because it has none.
@@ -53,7 +53,7 @@ fn best<K: Ord>(
 }
 
 /// The chain that takes a connection, by Envoy's order: port, address, name, transport; `None` when it is closed.
-fn taken_by(listener: &Listener, connection: Connection<'_>) -> Option<String> {
+pub fn taken_by(listener: &Listener, connection: Connection<'_>) -> Option<String> {
     let Connection { to, port, sni } = connection;
     let address: IpAddr = to.parse().expect("an address");
     let of_port = listener.filter_chains.iter().filter(|chain| {
@@ -74,15 +74,15 @@ fn taken_by(listener: &Listener, connection: Connection<'_>) -> Option<String> {
     found.map(|chain| chain.name.clone())
 }
 
-fn snapshot(view: &MeshView, known: &Discovered) -> Arc<Snapshot> {
+pub fn snapshot(view: &MeshView, known: &Discovered) -> Arc<Snapshot> {
     Arc::new(Snapshot::build(view, known, &node("client")).expect("the node exists"))
 }
 
-fn listener(snapshot: &Snapshot) -> Listener {
+pub fn listener(snapshot: &Snapshot) -> Listener {
     decoded(snapshot, ResourceType::Listener).next().expect("the listener of egress")
 }
 
-fn dns() -> Value {
+pub fn dns() -> Value {
     json!({"dns": {"hostname": "Db-1.local."}})
 }
 
@@ -110,13 +110,13 @@ fn instances() -> Discovered {
     ])
 }
 
-const ELSEWHERE: &str = "192.0.2.1";
+pub const ELSEWHERE: &str = "192.0.2.1";
 
 fn tls<'a>(to: &'a str, sni: &'a str) -> Connection<'a> {
     Connection { to, port: 443, sni: Some(sni) }
 }
 
-fn plain(to: &str, port: u32) -> Connection<'_> {
+pub fn plain(to: &str, port: u32) -> Connection<'_> {
     Connection { to, port, sni: None }
 }
 
@@ -207,10 +207,11 @@ fn connections_to_an_instance_outlast_the_coming_of_another() {
     let allows = mesh("ALLOW_ALL", "tcp", ("n.apps.local", 5432), &cloud_map());
     let of = |known: &Discovered| listener(&snapshot(&allows, known)).filter_chains;
     let one = discovered(vec![instance("a", &[("AWS_INSTANCE_IPV4", "10.0.0.1")])]);
-    let both = of(&instances());
-    let [kept] = of(&one).try_into().expect("a chain");
-    assert!(both.contains(&kept), "the very same chain stays: {both:#?}");
-    assert!(of(&discovered(Vec::new())).is_empty(), "without instances nothing is meant for it");
+    let (both, one, none) = (of(&instances()), of(&one), of(&discovered(Vec::new())));
+    assert_eq!((both.len(), one.len()), (4, 2), "a chain for each address, and for the virtual one");
+    assert!(one.iter().all(|kept| both.contains(kept)), "the very same chains stay: {both:#?}");
+    let [own] = none.try_into().expect("without instances nothing but its virtual address is meant for it");
+    assert!(one.contains(&own));
 }
 
 #[test]
