@@ -1,6 +1,8 @@
 //! Keys of tags on App Mesh objects, IAM roles and EC2 resources. Programs write and read them, and IAM policies name them, so a key
 //! never changes.
 
+use std::ops::RangeInclusive;
+
 /// What keys begin with that belong to Fleetmesh. Users may not set such tags.
 pub const TAG_PREFIX: &str = "fleetmesh.dev/";
 
@@ -37,6 +39,28 @@ pub const PROXY_PRINCIPALS_TAG: &str = "fleetmesh.dev/proxy-principals";
 pub const PROXY_DNS_TAG: &str = "fleetmesh.dev/proxy-dns";
 /// The value of [`PROXY_DNS_TAG`].
 pub const ANSWERED: &str = "true";
+
+/// Of a virtual node or gateway: how many KiB of headers a request to its proxies may have, as a whole number within
+/// [`HEADERS_KIB`]. App Mesh has no member for it; without the tag it is Envoy's default, [`DEFAULT_HEADERS_KIB`].
+pub const HEADERS_KIB_TAG: &str = "fleetmesh.dev/max-request-headers-kib";
+/// Of a virtual node or gateway: how many headers a request to its proxies or an answer to them may have, as a whole number within
+/// [`HEADERS`]; without the tag [`DEFAULT_HEADERS`].
+pub const HEADERS_TAG: &str = "fleetmesh.dev/max-headers";
+/// Of a virtual node or gateway: `true` where the names of headers keep their case in HTTP/1.1; `false`, or no tag, where they are in lower
+/// case, as in HTTP/2.
+pub const HEADER_CASE_TAG: &str = "fleetmesh.dev/preserve-header-case";
+
+/// The tags that say how proxies take HTTP.
+pub const HTTP_TAGS: [&str; 3] = [HEADERS_KIB_TAG, HEADERS_TAG, HEADER_CASE_TAG];
+
+/// The bounds of [`HEADERS_KIB_TAG`]: Envoy's.
+pub const HEADERS_KIB: RangeInclusive<u32> = 1..=8192;
+/// The bounds of [`HEADERS_TAG`].
+pub const HEADERS: RangeInclusive<u32> = 1..=10_000;
+/// Envoy's default.
+pub const DEFAULT_HEADERS_KIB: u32 = 60;
+/// Envoy's default.
+pub const DEFAULT_HEADERS: u32 = 100;
 
 /// Of an IAM role: what of the policies attached to it the operator attached.
 pub const ATTACHED_TAG: &str = "fleetmesh.dev/attached";

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::cloud_map::{Discovery, RegisteredInstance, ServiceName};
+use crate::form::Forms;
 use crate::grant::{Joined, StsCaller};
 use crate::snapshot::VersionKeys;
 use crate::view::{MeshView, Record};
@@ -23,7 +24,7 @@ pub fn view(objects: &[(&str, Value)]) -> MeshView {
         let record = record(path, spec, 1);
         resources.insert(record.id.clone(), record);
     }
-    MeshView { revision: 1, resources }
+    MeshView { revision: 1, forms: Forms::default(), resources }
 }
 
 /// One record of the mesh `apps`.

@@ -7,6 +7,8 @@ use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Account, Collection, MeshName, ResourceId, Spec};
 use jiff::Timestamp;
 
+use crate::form::Forms;
+
 /// A stored resource.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
@@ -38,6 +40,8 @@ pub type Meshes = BTreeMap<MeshName, Arc<MeshView>>;
 pub struct MeshView {
     /// The commit of the store that this view shows; grows with every commit, over all meshes and over restarts.
     pub revision: u64,
+    /// Since when the store knows each form.
+    pub forms: Forms,
     /// The mesh and everything in it, by identity. The mesh itself is always there.
     pub resources: BTreeMap<ResourceId, Arc<Record>>,
 }

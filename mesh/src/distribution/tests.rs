@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::scratch::statuses;
 use super::{HolderVoice, NodeRejection, Progress, Proxies, Reading};
 use crate::cloud_map::{Discovered, Discovery, ServiceName};
+use crate::form::Forms;
 use crate::holder::Holder;
 use crate::snapshot::Snapshot;
 use crate::testing::{node, record, view};
@@ -586,7 +587,7 @@ fn a_mesh_of_another_account_is_reported_by_the_resource_parts_of_its_arns() {
         reading.note(statuses);
         reading.answer(mesh.name(), after)
     };
-    let mut view = MeshView { revision: 1, resources };
+    let mut view = MeshView { revision: 1, forms: Forms::default(), resources };
     let first = read(view.clone(), None);
     let named: Vec<&str> = first.objects.iter().map(|object| &*object.resource).collect();
     assert_eq!(named, ["mesh/apps", "mesh/apps/virtualNode/a"]);

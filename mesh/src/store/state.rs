@@ -9,6 +9,7 @@ use fleetmesh_model::{Kind, MeshName, ResourceId};
 use super::change::{Change, ClientToken, Decided, DecidedPart, Fault, JointCommit, Tip, Write};
 use super::error::CommitError;
 use super::token::Spent;
+use crate::form::Forms;
 use crate::refusal::Refusal;
 use crate::view::{MeshView, Meshes, Record};
 
@@ -19,6 +20,8 @@ pub struct State {
     pub meshes: Meshes,
     /// The last commit.
     pub revision: u64,
+    /// Since when it knows each form.
+    pub forms: Forms,
 }
 
 /// What a commit comes to.
@@ -117,7 +120,8 @@ impl State {
 
     /// The view of `mesh`, marked with the last commit.
     fn view(&mut self, mesh: &MeshName) -> &mut MeshView {
-        let empty = || Arc::new(MeshView { revision: 0, resources: [].into() });
+        let forms = self.forms;
+        let empty = || Arc::new(MeshView { revision: 0, forms, resources: [].into() });
         let view = Arc::make_mut(self.meshes.entry(mesh.clone()).or_insert_with(empty));
         view.revision = self.revision;
         view

@@ -36,7 +36,8 @@ CREATE INDEX client_token_spent_at ON client_token (spent_at);
 /// Tables that schema 1 got later: made where they are missing. Programs from before leave them alone, so going back to one
 /// is possible. `version_key.key` is a secret, of 32 bytes; the newest has the highest id. `bound_key.key` is a digest. `spent_token.number` counts the
 /// tokens of a mesh; `rest` is the id without its mesh, so that the longest row stays within a page. `resource_owner` has what was
-/// made by another account than the one that owns the mesh.
+/// made by another account than the one that owns the mesh. `snapshot_form.since` is when a program that knows the form first opened a file
+/// that had resources.
 pub const ADDITIONS: &str = "
 CREATE TABLE IF NOT EXISTS version_key (
     id INTEGER NOT NULL PRIMARY KEY, made_at INTEGER NOT NULL, key BLOB NOT NULL
@@ -54,6 +55,7 @@ CREATE TABLE IF NOT EXISTS spent_token (
 CREATE TABLE IF NOT EXISTS held (node TEXT NOT NULL PRIMARY KEY, memory BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS spent_token_number ON spent_token (mesh, number);
 CREATE INDEX IF NOT EXISTS spent_token_spent_at ON spent_token (spent_at);
+CREATE TABLE IF NOT EXISTS snapshot_form (form INTEGER NOT NULL PRIMARY KEY, since INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS resource_owner (id TEXT NOT NULL PRIMARY KEY, owner TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ";
 

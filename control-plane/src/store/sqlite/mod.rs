@@ -5,6 +5,7 @@
 //! the process holds locked while it lives and which holds its process id.
 
 mod bindings;
+mod forms;
 mod group;
 mod held;
 mod layout;
@@ -75,7 +76,7 @@ impl PublishedViews {
 
     /// Publishes `state`, then its revision: whoever hears of a revision finds its state.
     fn publish(&self, state: State) {
-        let State { meshes, revision } = state;
+        let State { meshes, revision, forms: _ } = state;
         *self.meshes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(meshes);
         self.revision.send_replace(revision);
     }

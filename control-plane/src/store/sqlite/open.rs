@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::held::{self, HeldByNode};
 use super::table::TableError;
-use super::{layout, table, tokens, version_keys};
+use super::{forms, layout, table, tokens, version_keys};
 use crate::private;
 
 /// An open database and everything in it.
@@ -67,6 +67,7 @@ fn prepare(connection: Connection, path: &Path, identity: &Identity) -> Result<C
     tuned().map_err(|error| explain(path, &error))?;
     same_identity(&connection, path, identity)?;
     connection.execute_batch(layout::ADDITIONS).map_err(|error| explain(path, &error))?;
+    forms::note(&connection, Timestamp::now()).map_err(|error| explain(path, &error))?;
     if !identity.others.is_empty() {
         let marked = connection.pragma_update(None, "user_version", layout::SCHEMA_VERSION);
         marked.map_err(|error| explain(path, &error))?;
@@ -135,7 +136,10 @@ fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
     let place = layout::database_at(path);
     let reason = error.to_string();
     match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => OpenError::Damaged { place, reason },
+        // The last is SQLITE_ERROR: what this program says does not fit what is in the file.
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::Unknown) => {
+            OpenError::Damaged { place, reason }
+        }
         _ => OpenError::Storage { place, reason },
     }
 }

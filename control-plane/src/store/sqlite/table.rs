@@ -9,7 +9,7 @@ use fleetmesh_model::{ResourceId, Spec};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
-use super::names;
+use super::{forms, names};
 
 /// A row could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -114,19 +114,20 @@ pub fn load(connection: &Connection, identity: &Identity) -> Result<State, Table
     let revision = connection.query_row("SELECT value FROM revision", (), |row| row.get::<_, i64>(0))?;
     let revision = u64::try_from(revision)
         .map_err(|_| TableError::Row { id: "revision".into(), reason: format!("{revision} is negative") })?;
+    let forms = forms::load(connection)?;
     let mut meshes = Meshes::new();
     let mut statement = connection.prepare(&format!("SELECT {} FROM resource", Columns::SELECT))?;
     for columns in statement.query_map((), Columns::read)? {
         let record = Arc::new(columns?.into_record(identity)?);
         let mesh = meshes.entry(record.id.mesh_name().clone());
-        let view = mesh.or_insert_with(|| Arc::new(MeshView { revision, resources: [].into() }));
+        let view = mesh.or_insert_with(|| Arc::new(MeshView { revision, forms, resources: [].into() }));
         Arc::make_mut(view).resources.insert(record.id.clone(), record);
     }
     if let Some(name) = meshes.iter().find(|(name, view)| view.get(&ResourceId::mesh(*name)).is_none()) {
         let reason = "there are resources in it, but it does not exist itself".into();
         return Err(TableError::Row { id: names::stored(&ResourceId::mesh(name.0)), reason });
     }
-    Ok(State { meshes, revision })
+    Ok(State { meshes, revision, forms })
 }
 
 /// Makes the commit after `on` the last one of the file, if `on` is it now.

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use fleetmesh_mesh::form::Form;
 use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::store::{CommitError, KEY_LIFE, TOKENS_PER_MESH};
 use fleetmesh_mesh::view::Record;
@@ -199,6 +200,37 @@ async fn a_database_from_before_there_were_keys_gets_one() {
     let schema = Connection::open(&path)
         .and_then(|file| file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)));
     assert_eq!(schema, Ok(1), "a program from before still opens it");
+}
+
+#[tokio::test]
+async fn what_a_file_had_before_forms_were_known_stays_in_the_first_until_it_changes() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let form = |store: &SqliteStore, id: &ResourceId| {
+        let view = store.mesh(id.mesh_name()).expect("the mesh");
+        view.forms.of(view.get(id).expect("it is there"))
+    };
+    let store = open(directory.path());
+    made(&store, ResourceId::mesh("m")).await;
+    // Written by a clock that is ahead of this one.
+    let ahead = Timestamp::now() + SignedDuration::from_hours(1);
+    let old = Record { last_updated_at: ahead, ..record(ResourceId::virtual_node("m", "old"), 1) };
+    store.commit(put(old.clone(), None)).await.expect("committed");
+    assert_eq!(form(&store, &old.id), Form::Second, "a new file knows them all");
+    drop(store);
+
+    let path = layout::database(directory.path());
+    Connection::open(&path).and_then(|file| file.execute_batch("DROP TABLE snapshot_form")).expect("dropped");
+    let store = open(directory.path());
+    assert_eq!(form(&store, &old.id), Form::First);
+    let later = ahead + SignedDuration::from_secs(1);
+    let new = Record { last_updated_at: later, ..record(ResourceId::virtual_node("m", "new"), 1) };
+    store.commit(put(new.clone(), None)).await.expect("committed");
+    drop(store);
+    let store = open(directory.path());
+    assert_eq!([form(&store, &old.id), form(&store, &new.id)], [Form::First, Form::Second], "it is kept");
+    let updated = Record { version: 2, last_updated_at: later, ..old.clone() };
+    store.commit(put(updated, Some(1))).await.expect("committed");
+    assert_eq!(form(&store, &old.id), Form::Second);
 }
 
 /// A program from before would take a consumer's resource for the owner's, so it must not open the file.

@@ -9,6 +9,7 @@ use fleetmesh_control_plane::distribution::{Connected, Distribution, Published};
 use fleetmesh_control_plane::views::Views;
 use fleetmesh_mesh::cloud_map::Discovered;
 use fleetmesh_mesh::distribution::Progress;
+use fleetmesh_mesh::form::Forms;
 use fleetmesh_mesh::snapshot::{Snapshot, VersionKeys};
 use fleetmesh_mesh::view::{MeshView, Record};
 use fleetmesh_model::{MeshName, ResourceId, Spec};
@@ -149,7 +150,7 @@ fn view(nodes: u32, version: i64) -> Result<MeshView> {
         let provider = json!({"provider": {"virtualRouter": {"virtualRouterName": name}}});
         add(ResourceId::virtual_service(NAME, service(number)), 1, provider)?;
     }
-    Ok(MeshView { revision: 1, resources })
+    Ok(MeshView { revision: 1, forms: Forms::default(), resources })
 }
 
 /// One mesh that never changes.

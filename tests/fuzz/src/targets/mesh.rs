@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
 use fleetmesh_mesh::cloud_map::Discovered;
+use fleetmesh_mesh::form::Forms;
 use fleetmesh_mesh::snapshot::Snapshot;
 use fleetmesh_mesh::view::{MeshView, Record};
 use fleetmesh_model::{Arn, ResourceId, Spec};
@@ -52,7 +53,8 @@ fn view(weights: [u32; 3]) -> Result<MeshView> {
     ]);
     let records =
         objects.iter().map(|(path, spec)| record(path, spec).map(|record| (record.id.clone(), record)));
-    Ok(MeshView { revision: 1, resources: records.collect::<Result<BTreeMap<_, _>>>()? })
+    let resources = records.collect::<Result<BTreeMap<_, _>>>()?;
+    Ok(MeshView { revision: 1, forms: Forms::default(), resources })
 }
 
 fn record(path: &str, spec: &Value) -> Result<Arc<Record>> {
