@@ -5,6 +5,7 @@ use fleetmesh_model::route::WeightedTarget;
 
 use crate::canary::Canary;
 use crate::fleet::Fleet;
+use crate::http::Http;
 use crate::iam::Iam;
 use crate::mesh_tls::MeshTlsMode;
 use crate::namespaces::{AllowedNamespaces, AllowedRoutes};
@@ -40,6 +41,8 @@ pub struct MeshExtension {
 /// What a VirtualNode says beside its App Mesh object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeExtension {
+    /// How the proxies take HTTP.
+    pub http: Option<Http>,
     /// The IAM identity of the instances.
     pub iam: Option<Iam>,
     /// The EC2 instances.
@@ -58,6 +61,8 @@ pub struct RouterExtension {
 /// What a VirtualGateway says beside its App Mesh object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GatewayExtension {
+    /// How the proxies take HTTP.
+    pub http: Option<Http>,
     /// The IAM identity of the instances.
     pub iam: Option<Iam>,
     /// The EC2 instances.
@@ -103,6 +108,15 @@ impl Extension {
         match self {
             Self::Node(node) => node.iam.as_ref(),
             Self::Gateway(gateway) => gateway.iam.as_ref(),
+            Self::Mesh(_) | Self::Router(_) | Self::Route(_) | Self::None => None,
+        }
+    }
+
+    /// How the proxies take HTTP, if that is said.
+    pub fn http(&self) -> Option<Http> {
+        match self {
+            Self::Node(node) => node.http,
+            Self::Gateway(gateway) => gateway.http,
             Self::Mesh(_) | Self::Router(_) | Self::Route(_) | Self::None => None,
         }
     }

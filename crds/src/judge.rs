@@ -12,6 +12,7 @@ use crate::fleet::{self, Fleet, Rollout};
 use crate::fleet_class::{self, FleetClassSpec};
 use crate::gateway_fleet::{self, GatewayFleet};
 use crate::gateway_route::GatewayRouteResourceSpec;
+use crate::http::{self, Http, MAX_TAGS_WITH_HTTP};
 use crate::iam::{self, Iam};
 use crate::identity::{GATEWAY_NAME_FIXED, MESH_NAME_FIXED, ROUTER_NAME_FIXED};
 use crate::management::{self, Management};
@@ -29,13 +30,14 @@ use crate::virtual_service::VirtualServiceResourceSpec;
 mod canary;
 
 /// Every rule that a spec by itself may break.
-pub const RULES: [&Rule; 27] = [
+pub const RULES: [&Rule; 28] = [
     &mesh::OBSERVED_AS_IT_IS,
     &management::TAG_KEY_LENGTH,
     &management::TAG_KEY_RESERVED,
     &iam::NO_BOUNDARY,
     &iam::NO_PATH,
     &route::TCP_HAS_NO_REQUESTS,
+    &http::ROOM_FOR_HTTP,
     &route_action::STEP_NAMED,
     &fleet::LAUNCH_NEEDS,
     &fleet::ENROLL_ALONE,
@@ -110,6 +112,7 @@ impl Judged for VirtualNodeResourceSpec {
         if let Some(key) = self.reserved_attribute() {
             found.broken("spec", &virtual_node::ATTRIBUTES_FREE, key);
         }
+        room_for_http(self.http, &self.management, found);
         tags(&self.management, found);
         self.iam.iter().for_each(|identity| identity_members(identity, found));
         self.fleet.iter().for_each(|fleet| fleet_members(fleet, found));
@@ -181,6 +184,7 @@ impl Judged for VirtualGatewayResourceSpec {
         if self.fleet.is_some() && self.iam.is_none() {
             found.broken("spec", &virtual_node::FLEET_NEEDS_IAM, "fleet alone");
         }
+        room_for_http(self.http, &self.management, found);
         tags(&self.management, found);
         self.iam.iter().for_each(|identity| identity_members(identity, found));
         self.fleet.iter().for_each(|fleet| gateway_fleet_members(fleet, found));
@@ -252,6 +256,13 @@ pub fn renamed<K: MeshResource>(resource: &K, before: &K) -> Option<Violation> {
     let field = K::KIND.info().member;
     let message = || format!("{} (found {})", name_fixed(field), now.name());
     (now.name() != former.name()).then(|| Violation::new(format!("spec.{field}"), message()))
+}
+
+fn room_for_http(http: Option<Http>, management: &Management, found: &mut Violations) {
+    let count = management.tags.len();
+    if http.is_some() && count > MAX_TAGS_WITH_HTTP {
+        found.broken("spec", &http::ROOM_FOR_HTTP, format!("{count} tags"));
+    }
 }
 
 fn same_mesh(now: &str, before: &str, found: &mut Violations) {

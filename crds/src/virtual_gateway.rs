@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::columns::{self, number, text, wide};
 use crate::extension::{Extension, GatewayExtension};
 use crate::gateway_fleet::GatewayFleet;
+use crate::http::{Http, ROOM_FOR_HTTP};
 use crate::iam::Iam;
 use crate::identity::{mesh_name, name};
 use crate::management::Management;
@@ -20,6 +21,7 @@ use crate::virtual_node::FLEET_NEEDS_IAM;
 
 fn rules(schema: &mut Schema) {
     add_rule(schema, &FLEET_NEEDS_IAM);
+    add_rule(schema, &ROOM_FOR_HTTP);
 }
 
 /// A virtual gateway: proxies that take requests from outside the mesh into it.
@@ -54,6 +56,9 @@ pub struct VirtualGatewayResourceSpec {
     /// The EC2 instances that run the gateway; without it the gateway is a mesh resource and needs no AWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<GatewayFleet>,
+    /// How the proxies take HTTP: limits and case of headers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<Http>,
     /// The IAM identity of the gateway's instances.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iam: Option<Iam>,
@@ -84,6 +89,7 @@ impl MeshResource for VirtualGateway {
 
     fn extension(&self) -> Extension {
         Extension::Gateway(Box::new(GatewayExtension {
+            http: self.spec.http,
             iam: self.spec.iam.clone(),
             fleet: self.spec.fleet.clone().map(Into::into),
             routes: self.spec.allowed_routes.clone(),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::columns::{self, number, text, wide};
 use crate::extension::{Extension, NodeExtension};
 use crate::fleet::Fleet;
+use crate::http::{Http, ROOM_FOR_HTTP};
 use crate::iam::Iam;
 use crate::identity::{mesh_name, name};
 use crate::management::Management;
@@ -31,6 +32,7 @@ pub(crate) const ATTRIBUTES_FREE: Rule = Rule {
 fn rules(schema: &mut Schema) {
     add_rule(schema, &FLEET_NEEDS_IAM);
     add_rule(schema, &ATTRIBUTES_FREE);
+    add_rule(schema, &ROOM_FOR_HTTP);
 }
 
 /// A virtual node: the instances of one version of one service.
@@ -65,6 +67,9 @@ pub struct VirtualNodeResourceSpec {
     /// The EC2 instances that run the node; without it the node is a mesh resource and needs no AWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<Fleet>,
+    /// How the proxies take HTTP: limits and case of headers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<Http>,
     /// The IAM identity of the node's instances.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iam: Option<Iam>,
@@ -95,6 +100,7 @@ impl MeshResource for VirtualNode {
 
     fn extension(&self) -> Extension {
         Extension::Node(Box::new(NodeExtension {
+            http: self.spec.http,
             iam: self.spec.iam.clone(),
             fleet: self.spec.fleet.clone(),
             retirement: self.spec.allowed_retirement.clone(),

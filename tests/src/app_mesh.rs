@@ -75,6 +75,16 @@ impl AppMeshRequests {
         accepted("commit changes of", mesh, &answer)
     }
 
+    /// Adds tags to what has this ARN and returns the answer, whatever its status.
+    ///
+    /// # Errors
+    /// No answer comes.
+    pub async fn try_tag(&self, arn: &str, tags: &[(&str, &str)]) -> Result<Response<Bytes>> {
+        let tags: Value = tags.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect();
+        let path = format!("tag?resourceArn={}", urls::escape(arn));
+        self.send(Method::PUT, &path, Some(&json!({ "tags": tags }))).await
+    }
+
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response<Bytes>> {
         self.send_to(method, &format!("/{API_VERSION}/{path}"), body).await
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use fleetmesh_mesh::ads::handover::{CLOSING, OPENING};
 use fleetmesh_mesh::cloud_map::Discovered;
+use fleetmesh_mesh::form::Forms;
 use fleetmesh_mesh::snapshot::{ResourceType, VersionKeys};
 use fleetmesh_mesh::testing::{record, version_keys};
 use fleetmesh_mesh::view::{MeshView, Record};
@@ -36,7 +37,7 @@ impl SeveralMeshes {
     fn commit(&self, mesh: &str, objects: &[(&str, Value)]) {
         let revision = *self.revisions.borrow() + 1;
         let mut meshes = self.meshes.lock().expect("no panic while locked");
-        let empty = || Arc::new(MeshView { revision, resources: BTreeMap::new() });
+        let empty = || Arc::new(MeshView { revision, forms: Forms::default(), resources: BTreeMap::new() });
         let view = Arc::make_mut(meshes.entry(mesh.into()).or_insert_with(empty));
         view.revision = revision;
         let version = i64::try_from(revision).expect("a number");

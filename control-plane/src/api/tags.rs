@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use fleetmesh_mesh::decide::MeshRequest;
+use fleetmesh_mesh::http_tags;
 use fleetmesh_mesh::refusal::Refusal;
 use fleetmesh_mesh::rules::{self, absent};
 use fleetmesh_model::tag::Tags;
@@ -47,6 +48,7 @@ impl Api {
         let tags = members.take("tags").ok_or_else(|| Refusal::bad_request("tags: is required"))?;
         members.finish()?;
         let set = self.validator.tags(Some(tags))?;
+        http_tags::check(id.kind(), &set)?;
         Ok(Prepared { request: MeshRequest::Retag { id, set, remove: BTreeSet::new() }, token: None })
     }
 

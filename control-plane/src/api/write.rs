@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use fleetmesh_mesh::decide::{self, MeshRequest};
+use fleetmesh_mesh::http_tags;
 use fleetmesh_mesh::refusal::{Class, Refusal};
 use fleetmesh_mesh::rules;
 use fleetmesh_mesh::store::{ClientToken, Commit, Decide};
@@ -97,6 +98,7 @@ impl Api {
         let spec = self.spec(kind, spec)?;
         let tags = self.validator.tags(tags)?;
         rules::tag_count(Class::BadRequest, tags.len())?;
+        http_tags::check(id.kind(), &tags)?;
         let token = client_token(token, "create", *account, &id, &spec, &tags)?;
         let now = now();
         let request = MeshRequest::Create(Record {

@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
     ClusterDiscoveryType, DiscoveryType, DnsLookupFamily, EdsClusterConfig, LbPolicy, RefreshRate,
 };
-use envoy_types::pb::envoy::config::core::v3::{ConfigSource, Http1ProtocolOptions, Http2ProtocolOptions};
+use envoy_types::pb::envoy::config::core::v3::ConfigSource;
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
@@ -29,6 +29,7 @@ use fleetmesh_model::service_discovery::{
 use super::assignment;
 use super::endpoint::{Endpoint, Target};
 use super::health_check;
+use super::http_options::HttpWays;
 use super::names::{self, Direction};
 use super::outlier;
 use super::pool::Limits;
@@ -47,8 +48,8 @@ const DNS_RETRY: (u64, u64) = (1000, 5000);
 const FIRST_ENDPOINTS: u64 = 5000;
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
-/// The application behind one listener of the node, protected by the listener's connection pool.
-pub(super) fn ingress(mesh: &str, node: &str, listener: &Listener) -> Cluster {
+/// The application behind one listener of the node, protected by the listener's connection pool; its HTTP is spoken in these `ways`.
+pub(super) fn ingress(mesh: &str, node: &str, listener: &Listener, ways: HttpWays) -> Cluster {
     let mapping = &listener.port_mapping;
     let name = names::cluster(Direction::Ingress, mesh, node, mapping.protocol, mapping.port);
     Cluster {
@@ -56,25 +57,27 @@ pub(super) fn ingress(mesh: &str, node: &str, listener: &Listener) -> Cluster {
         cluster_discovery_type: kind(DiscoveryType::Static),
         load_assignment: Some(one_endpoint(&name, "127.0.0.1", mapping.port)),
         circuit_breakers: Some(Limits::of_listener(listener.connection_pool.as_ref()).circuit_breakers()),
-        ..base(name, Some(mapping.protocol))
+        ..base(name, Some(mapping.protocol), ways)
     }
 }
 
-/// One port of another node, and the secrets that connections to it need.
-pub(super) fn egress(mesh: &MeshSpec, target: &Target<'_>) -> (Cluster, Vec<Secret>) {
+/// One port of another node, and the secrets that connections to it need. HTTP is spoken in the `own` ways of the
+/// caller, and lets through what the tags of the node do, too.
+pub(super) fn egress(mesh: &MeshSpec, own: HttpWays, target: &Target<'_>) -> (Cluster, Vec<Secret>) {
     let (name, Target { endpoint, tls, apart: _ }) = (target.cluster(), target);
     let node = &endpoint.node.record.arn;
     let TlsSocket { socket, secrets } =
         tls::client_socket(*tls, endpoint.protocol(), node, endpoint.discovery);
+    let base = base(name, Some(endpoint.protocol()), own.or(endpoint.http()));
     let cluster = match endpoint.discovery {
-        ServiceDiscovery::Dns(dns) => by_dns(name, mesh, endpoint, dns),
-        ServiceDiscovery::AwsCloudMap(cloud_map) => by_cloud_map(name, endpoint, cloud_map),
+        ServiceDiscovery::Dns(dns) => by_dns(base, mesh, endpoint, dns),
+        ServiceDiscovery::AwsCloudMap(cloud_map) => by_cloud_map(base, endpoint, cloud_map),
     };
     (Cluster { transport_socket: socket, ..cluster }, secrets)
 }
 
 #[allow(deprecated, reason = "Envoy 1.29 knows no other way to say how DNS is refreshed")]
-fn by_dns(name: String, mesh: &MeshSpec, endpoint: &Endpoint<'_>, dns: &DnsServiceDiscovery) -> Cluster {
+fn by_dns(base: Cluster, mesh: &MeshSpec, endpoint: &Endpoint<'_>, dns: &DnsServiceDiscovery) -> Cluster {
     let DnsServiceDiscovery { hostname, ip_preference, response_type } = dns;
     let discovery = match response_type {
         None | Some(DnsResponseType::LoadBalancer) => DiscoveryType::LogicalDns,
@@ -89,16 +92,16 @@ fn by_dns(name: String, mesh: &MeshSpec, endpoint: &Endpoint<'_>, dns: &DnsServi
             base_interval: proto::millis(DNS_RETRY.0),
             max_interval: proto::millis(DNS_RETRY.1),
         }),
-        load_assignment: Some(one_endpoint(&name, hostname, endpoint.port())),
+        load_assignment: Some(one_endpoint(&base.name, hostname, endpoint.port())),
         health_checks: health_check::health_checks(endpoint.listener, hostname),
         outlier_detection: endpoint.listener.outlier_detection.as_ref().map(outlier::detection),
-        ..base(name, Some(endpoint.protocol()))
+        ..base
     }
 }
 
 /// Its instances come on the same stream; nothing about the service is in the cluster, so a change of the service, its
 /// attributes or its instances changes endpoints only.
-fn by_cloud_map(name: String, endpoint: &Endpoint<'_>, cloud_map: &AwsCloudMapServiceDiscovery) -> Cluster {
+fn by_cloud_map(base: Cluster, endpoint: &Endpoint<'_>, cloud_map: &AwsCloudMapServiceDiscovery) -> Cluster {
     let host = format!("{}.{}", cloud_map.service_name, cloud_map.namespace_name);
     let source = ConfigSource { initial_fetch_timeout: proto::millis(FIRST_ENDPOINTS), ..proto::ads() };
     Cluster {
@@ -113,17 +116,17 @@ fn by_cloud_map(name: String, endpoint: &Endpoint<'_>, cloud_map: &AwsCloudMapSe
         ignore_health_on_host_removal: true,
         health_checks: health_check::health_checks(endpoint.listener, &host),
         outlier_detection: endpoint.listener.outlier_detection.as_ref().map(outlier::detection),
-        ..base(name, Some(endpoint.protocol()))
+        ..base
     }
 }
 
 /// Wherever the connection was going, in whatever version of HTTP it came.
-pub(super) fn passthrough(mesh: &str) -> Cluster {
+pub(super) fn passthrough(mesh: &str, ways: HttpWays) -> Cluster {
     Cluster {
         connect_timeout: proto::millis(EGRESS_CONNECT),
         cluster_discovery_type: kind(DiscoveryType::OriginalDst),
         lb_policy: LbPolicy::ClusterProvided.into(),
-        ..base(names::passthrough_cluster(mesh), None)
+        ..base(names::passthrough_cluster(mesh), None, ways)
     }
 }
 
@@ -142,11 +145,11 @@ fn lookup_family(preference: Option<IpPreference>) -> DnsLookupFamily {
     }
 }
 
-fn base(name: String, protocol: Option<PortProtocol>) -> Cluster {
+fn base(name: String, protocol: Option<PortProtocol>, ways: HttpWays) -> Cluster {
     Cluster {
         name,
         circuit_breakers: Some(Limits::NONE.circuit_breakers()),
-        typed_extension_protocol_options: protocol_options(protocol),
+        typed_extension_protocol_options: protocol_options(protocol, ways),
         ..Cluster::default()
     }
 }
@@ -156,26 +159,27 @@ fn kind(discovery: DiscoveryType) -> Option<ClusterDiscoveryType> {
 }
 
 /// At most one entry, so the map's order cannot show in the encoding.
-fn protocol_options(protocol: Option<PortProtocol>) -> HashMap<String, Any> {
+fn protocol_options(protocol: Option<PortProtocol>, ways: HttpWays) -> HashMap<String, Any> {
     let explicit = |config| {
         UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig { protocol_config: Some(config) })
     };
     let options = match protocol {
         Some(PortProtocol::Tcp) => return HashMap::new(),
-        Some(PortProtocol::Http) => {
-            explicit(ProtocolConfig::HttpProtocolOptions(Http1ProtocolOptions::default()))
-        }
+        Some(PortProtocol::Http) => explicit(ProtocolConfig::HttpProtocolOptions(ways.http1())),
         Some(PortProtocol::Http2 | PortProtocol::Grpc) => {
-            explicit(ProtocolConfig::Http2ProtocolOptions(Http2ProtocolOptions::default()))
+            explicit(ProtocolConfig::Http2ProtocolOptions(ways.http2()))
         }
         None => UpstreamProtocolOptions::UseDownstreamProtocolConfig(UseDownstreamHttpConfig {
-            http_protocol_options: Some(Http1ProtocolOptions::default()),
-            http2_protocol_options: Some(Http2ProtocolOptions::default()),
+            http_protocol_options: Some(ways.http1()),
+            http2_protocol_options: Some(ways.http2()),
             http3_protocol_options: None,
         }),
     };
-    let options =
-        HttpProtocolOptions { upstream_protocol_options: Some(options), ..HttpProtocolOptions::default() };
+    let options = HttpProtocolOptions {
+        common_http_protocol_options: ways.common(),
+        upstream_protocol_options: Some(options),
+        ..HttpProtocolOptions::default()
+    };
     HashMap::from([(HTTP_OPTIONS.to_owned(), pack_any(options))])
 }
 

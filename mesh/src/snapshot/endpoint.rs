@@ -11,6 +11,7 @@ use fleetmesh_model::tls::ClientPolicyTls;
 use super::inputs::{FoundInput, Reader};
 use super::names::{self, Direction};
 use super::tls::ClientTls;
+use crate::http_tags::HttpTags;
 
 /// One port of a virtual node that callers can find.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +25,11 @@ impl Endpoint<'_> {
     /// The protocol spoken on the port.
     pub(super) fn protocol(&self) -> PortProtocol {
         self.listener.port_mapping.protocol
+    }
+
+    /// What its node's tags say about HTTP.
+    pub(super) fn http(&self) -> HttpTags {
+        HttpTags::of(&self.node.record.tags)
     }
 
     /// The port.

@@ -12,12 +12,14 @@ use fleetmesh_model::{MeshSpec, ResourceId, VirtualGatewaySpec};
 
 use super::endpoint::Target;
 use super::gateway_hosts;
+use super::http_options::HttpWays;
 use super::inputs::{FoundInput, Reader};
 use super::lead::{Lead, leads, serves};
 use super::names::{self, Direction};
 use super::parts::{Parts, add};
 use super::tls::ServerTls;
 use super::{access_log, cluster, filter, gateway_limits, listener};
+use crate::http_tags::HttpTags;
 
 /// Makes what the proxies of `gateway` are to run.
 pub(super) fn build<'a>(
@@ -29,6 +31,7 @@ pub(super) fn build<'a>(
         reader,
         mesh,
         gateway,
+        http: HttpWays::of(reader, gateway.record),
         own: BTreeSet::from([mesh.record.id.clone(), gateway.record.id.clone()]),
         parts: Parts::default(),
     };
@@ -45,6 +48,8 @@ struct Builder<'r, 'a> {
     reader: &'r Reader<'a>,
     mesh: FoundInput<'a, MeshSpec>,
     gateway: FoundInput<'a, VirtualGatewaySpec>,
+    /// How it takes and speaks HTTP.
+    http: HttpWays,
     /// The mesh and the gateway, which everything is made from.
     own: BTreeSet<ResourceId>,
     parts: Parts,
@@ -71,7 +76,11 @@ impl<'a> Builder<'_, 'a> {
         let name = names::route(Direction::Ingress, protocol, port);
         let routes = gateway_hosts::table(name.clone(), leads);
         add(&mut self.parts.routes, name.clone(), &routes, referred, objects);
-        let filter = filter::edge_http(name, access_log::of(self.gateway.spec.logging.as_ref()));
+        let filter = filter::edge_http(
+            name,
+            access_log::of(self.gateway.spec.logging.as_ref()),
+            self.edge_ways(leads),
+        );
         let chain = listener::edge_chain(filter);
         let chains = self.parts.chains(chain, server, protocol, self.mesh, &self.own);
         let preference = cluster::mesh_preference(self.mesh.spec);
@@ -80,9 +89,18 @@ impl<'a> Builder<'_, 'a> {
         self.self_check(listens);
     }
 
+    /// How HTTP is taken from outside: as the gateway's own tags say. What they do not say is what the nodes behind take.
+    fn edge_ways(&self, leads: &[&Lead<'a>]) -> HttpWays {
+        let services = leads.iter().filter_map(|lead| lead.service.as_ref().ok());
+        let targets = services.flat_map(|service| &service.routes).flat_map(|route| &route.targets);
+        let behind = targets.fold(HttpTags::default(), |http, (target, _)| http.or(target.endpoint.http()));
+        HttpWays { tags: HttpTags::of_or(&self.gateway.record.tags, behind), ..self.http }
+    }
+
     /// One port of a node that a route leads to.
     fn target(&mut self, target: &Target<'a>) {
-        let Some(mut cluster) = self.parts.way(self.reader, self.mesh, target, &self.own) else { return };
+        let way = self.parts.way(self.reader, self.mesh, self.http, target, &self.own);
+        let Some(mut cluster) = way else { return };
         let node = &target.endpoint.node.record.id;
         let made_from =
             BTreeSet::from([self.mesh.record.id.clone(), self.gateway.record.id.clone(), node.clone()]);
@@ -94,7 +112,7 @@ impl<'a> Builder<'_, 'a> {
     /// statistics and keeps no request away.
     fn self_check(&mut self, listens: &VirtualGatewayListener) {
         let (mesh, gateway) = (self.mesh.record.id.name(), self.gateway.record.id.name());
-        if let Some(cluster) = gateway_limits::self_check(mesh, gateway, listens) {
+        if let Some(cluster) = gateway_limits::self_check(mesh, gateway, listens, self.http.form) {
             self.parts.targets.own.insert(cluster.name.clone());
             self.parts.cluster(&cluster, self.own.clone());
         }

@@ -6,9 +6,12 @@ use fleetmesh_model::listener::{HealthCheckPolicy, Listener};
 use fleetmesh_model::service_discovery::{DnsServiceDiscovery, ServiceDiscovery};
 use fleetmesh_model::virtual_gateway::{VirtualGatewayHealthCheckPolicy, VirtualGatewayListener};
 
+use super::http_options::HttpWays;
 use super::pool::Limits;
 use super::tls::{self, ClientTls, ServerTls};
 use super::{cluster, health_check};
+use crate::form::Form;
+use crate::http_tags::HttpTags;
 
 /// Limits a cluster that requests leave the gateway by to what the gateway's listeners let through. With several listeners the
 /// greatest limit holds: requests of each may go there.
@@ -24,7 +27,12 @@ pub(super) fn limit(cluster: &mut Cluster, listeners: &[VirtualGatewayListener])
 
 /// The proxy's own port as a cluster with the listener's health check; `None` without one that Envoy can make. Where the
 /// listener asks for certificates of clients there is none to show.
-pub(super) fn self_check(mesh: &str, gateway: &str, listener: &VirtualGatewayListener) -> Option<Cluster> {
+pub(super) fn self_check(
+    mesh: &str,
+    gateway: &str,
+    listener: &VirtualGatewayListener,
+    form: Form,
+) -> Option<Cluster> {
     let VirtualGatewayHealthCheckPolicy {
         healthy_threshold,
         interval_millis,
@@ -66,7 +74,8 @@ pub(super) fn self_check(mesh: &str, gateway: &str, listener: &VirtualGatewayLis
         ServerTls::Strict(_) | ServerTls::Closed => return None,
     };
     let health_checks = health_check::health_checks(&own, gateway);
-    let cluster =
-        Cluster { health_checks, transport_socket: socket, ..cluster::ingress(mesh, gateway, &own) };
+    let ways = HttpWays { form, tags: HttpTags::default() };
+    let ingress = cluster::ingress(mesh, gateway, &own, ways);
+    let cluster = Cluster { health_checks, transport_socket: socket, ..ingress };
     (!cluster.health_checks.is_empty()).then_some(cluster)
 }

@@ -14,6 +14,7 @@ use fleetmesh_model::{
 
 use super::transition::{self, Transition};
 use crate::cloud_map::{Discovered, RegisteredInstance, ServiceName};
+use crate::form::Form;
 use crate::view::{MeshView, Record};
 
 /// A record together with its spec, already taken out of the [`Spec`] of any kind.
@@ -178,6 +179,11 @@ impl<'a> Reader<'a> {
     pub(super) fn discovery_failure(&self, service: &ServiceName) -> Option<&'a str> {
         self.inputs.borrow_mut().failures.insert(service.clone());
         self.discovered.failure(service)
+    }
+
+    /// The form in which the proxies of `record` get their configuration.
+    pub(super) fn form(&self, record: &Record) -> Form {
+        self.view.forms.of(record)
     }
 
     fn get(&self, id: ResourceId) -> Option<&'a Arc<Record>> {

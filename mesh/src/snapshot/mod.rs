@@ -21,6 +21,7 @@ mod gateway_path;
 mod gateway_route;
 mod health_check;
 mod hosts;
+mod http_options;
 mod inputs;
 mod lead;
 mod listener;
@@ -61,9 +62,11 @@ use fleetmesh_model::{Kind, MeshSpec, ResourceId, VirtualNodeSpec};
 use prost::{Message, Name};
 
 use crate::cloud_map::Discovered;
+use crate::http_tags::HttpTags;
 use crate::view::{MeshView, Record};
 use egress::{Egress, Port, Service};
 use endpoint::Target;
+use http_options::HttpWays;
 use inputs::{FoundInput, Reader};
 use names::Direction;
 use parts::{Parts, add};
@@ -126,7 +129,7 @@ impl Snapshot {
         let parts = match node.kind() {
             Kind::VirtualNode => {
                 let found = reader.virtual_node(node.name())?;
-                let mut builder = Builder::new(mesh, found);
+                let mut builder = Builder::new(&reader, mesh, found);
                 builder.ingress(&reader.closing(node));
                 let egress = egress::egress(&reader, found.spec);
                 builder.egress(&reader, &egress);
@@ -205,17 +208,24 @@ struct Builder<'a> {
     mesh: FoundInput<'a, MeshSpec>,
     node: FoundInput<'a, VirtualNodeSpec>,
     access_log: Vec<AccessLog>,
+    /// How its proxies take and speak HTTP.
+    http: HttpWays,
     /// The mesh and the node, which everything is made from.
     own: BTreeSet<ResourceId>,
     parts: Parts,
 }
 
 impl<'a> Builder<'a> {
-    fn new(mesh: FoundInput<'a, MeshSpec>, node: FoundInput<'a, VirtualNodeSpec>) -> Self {
+    fn new(
+        reader: &Reader<'_>,
+        mesh: FoundInput<'a, MeshSpec>,
+        node: FoundInput<'a, VirtualNodeSpec>,
+    ) -> Self {
         Self {
             mesh,
             node,
             access_log: access_log::of(node.spec.logging.as_ref()),
+            http: HttpWays::of(reader, node.record),
             own: BTreeSet::from([mesh.record.id.clone(), node.record.id.clone()]),
             parts: Parts::default(),
         }
@@ -235,7 +245,7 @@ impl<'a> Builder<'a> {
             if server == ServerTls::Closed {
                 continue;
             }
-            let cluster = cluster::ingress(mesh, node, listener);
+            let cluster = cluster::ingress(mesh, node, listener, self.http);
             let target = cluster.name.clone();
             self.parts.targets.own.insert(target.clone());
             referred.insert(target.clone());
@@ -247,11 +257,11 @@ impl<'a> Builder<'a> {
             } else {
                 self.route(
                     name.clone(),
-                    &route::ingress(name.clone(), target.clone(), timeouts),
+                    &route::ingress(name.clone(), &target, timeouts, self.http.form),
                     BTreeSet::from([target]),
                     self.own.clone(),
                 );
-                filter::http(Direction::Ingress, name.clone(), self.access_log.clone())
+                filter::http(Direction::Ingress, name.clone(), self.access_log.clone(), self.http)
             };
             let chain = listener::chain(name, mapping.port, filter);
             if server.inspects() {
@@ -287,7 +297,7 @@ impl<'a> Builder<'a> {
             let plain = self.tcp_port(port, service, &mut referred);
             chains.push(virtual_address::chain(plain, address, service.name));
         }
-        let through = cluster::passthrough(self.mesh.record.id.name());
+        let through = cluster::passthrough(self.mesh.record.id.name(), self.http);
         let forward =
             || filter::tcp(Direction::Egress, vec![(through.name.clone(), 1)], 0, self.access_log.clone());
         let default_chain = if self.allows_all() {
@@ -303,7 +313,7 @@ impl<'a> Builder<'a> {
 
     /// The cluster of one target. With a client policy it is made from the node as well.
     fn target(&mut self, reader: &Reader<'_>, target: &Target<'_>) {
-        let Some(cluster) = self.parts.way(reader, self.mesh, target, &self.own) else { return };
+        let Some(cluster) = self.parts.way(reader, self.mesh, self.http, target, &self.own) else { return };
         let node = &target.endpoint.node.record.id;
         let mut made_from = BTreeSet::from([self.mesh.record.id.clone(), node.clone()]);
         if matches!(target.tls, ClientTls::Verified(_)) {
@@ -317,6 +327,10 @@ impl<'a> Builder<'a> {
         let name = names::route(Direction::Egress, protocol, port);
         let through = self.allows_all().then(|| names::passthrough_cluster(self.mesh.record.id.name()));
         let targets = services.iter().flat_map(|service| &service.routes).flat_map(|route| &route.targets);
+        // Nothing that a node behind the port takes is kept back here.
+        let http = targets
+            .clone()
+            .fold(self.http.or(HttpTags::default()), |http, (target, _)| http.or(target.endpoint.http()));
         let referred = targets.map(|(target, _)| target.cluster()).chain(through.clone()).collect();
         let mesh = self.mesh.record.id.mesh_name();
         let mut objects = self.own.clone();
@@ -324,7 +338,7 @@ impl<'a> Builder<'a> {
         objects.extend(nowhere.iter().map(|service| ResourceId::virtual_service(mesh, *service)));
         let routes = route::egress(name.clone(), port, services, nowhere, through);
         self.route(name.clone(), &routes, referred, objects);
-        let filter = filter::http(Direction::Egress, name.clone(), self.access_log.clone());
+        let filter = filter::http(Direction::Egress, name.clone(), self.access_log.clone(), http);
         let chain = listener::chain(name, port, filter);
         // Where all is let through, TLS goes where it was going: it is no HTTP that could be routed.
         let passes_tls = self.allows_all() && port == listener::AWS_PORT;

@@ -12,6 +12,7 @@ use fleetmesh_model::{MeshSpec, ResourceId};
 use prost::{Message, Name};
 
 use super::endpoint::Target;
+use super::http_options::HttpWays;
 use super::inputs::{FoundInput, Reader};
 use super::resource::{Resource, ResourceSet};
 use super::tls::{self, ServerTls, TlsSocket};
@@ -39,19 +40,20 @@ impl Parts {
         }
     }
 
-    /// The cluster of `target`, which is not added yet; its instances are, and the secrets that it names, made from `own`. `None`
-    /// when the cluster is there: several routes lead to most targets.
+    /// The cluster of `target`, which is not added yet; its instances are, and the secrets that it names, made from `own`. `http` is how
+    /// the caller speaks HTTP. `None` when the cluster is there: several routes lead to most targets.
     pub(super) fn way(
         &mut self,
         reader: &Reader<'_>,
         mesh: FoundInput<'_, MeshSpec>,
+        http: HttpWays,
         target: &Target<'_>,
         own: &BTreeSet<ResourceId>,
     ) -> Option<Cluster> {
         if self.clusters.contains_key(&target.cluster()) {
             return None;
         }
-        let (cluster, secrets) = cluster::egress(mesh.spec, target);
+        let (cluster, secrets) = cluster::egress(mesh.spec, http, target);
         self.secrets(&secrets, own);
         self.targets.nodes.insert(cluster.name.clone(), target.endpoint.node.record.id.clone());
         self.instances(reader, mesh, target);

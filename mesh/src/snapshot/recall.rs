@@ -14,6 +14,7 @@ use fleetmesh_model::{MeshSpec, ResourceId, Spec, VirtualNodeSpec};
 use super::cluster;
 use super::egress::default_policy;
 use super::endpoint::{Endpoint, Target, endpoint};
+use super::http_options::HttpWays;
 use super::inputs::Reader;
 use super::resource::{Resource, ResourceSet};
 use super::tls;
@@ -30,7 +31,9 @@ pub fn recall(view: &MeshView, keys: &VersionKeys, node: &ResourceId, version: &
     let discovered = Discovered::default();
     let reader = Reader::new(view, &discovered, mesh);
     let Some(found) = reader.mesh_spec().filter(|_| !claimed.is_empty()) else { return ResourceSet::new() };
-    let policies = reader.virtual_node(node.name()).map_or_else(Vec::new, |caller| policies(caller.spec));
+    // A gateway has no client policies by which it could be said how it reached a node.
+    let Some(caller) = reader.virtual_node(node.name()) else { return ResourceSet::new() };
+    let (policies, http) = (policies(caller.spec), HttpWays::of(&reader, caller.record));
     let mut clusters = ResourceSet::new();
     for record in view.resources.values() {
         let Spec::VirtualNode(node) = &record.spec else { continue };
@@ -39,7 +42,7 @@ pub fn recall(view: &MeshView, keys: &VersionKeys, node: &ResourceId, version: &
             let targets = reached.into_iter().flat_map(|reached| ways(reached, &policies));
             for target in targets.filter(|target| claimed.holds(&target.cluster())) {
                 let objects = BTreeSet::from([ResourceId::mesh(mesh), record.id.clone()]);
-                let resource = resource(found.spec, &target, objects);
+                let resource = resource(found.spec, http, &target, objects);
                 clusters.insert(resource.name.clone(), Arc::new(resource));
             }
         }
@@ -68,7 +71,7 @@ fn ways<'a>(endpoint: Endpoint<'a>, policies: &[Option<&'a ClientPolicyTls>]) ->
     ways.into_iter().flatten().map(|way| Target { apart, ..way }).collect()
 }
 
-fn resource(mesh: &MeshSpec, target: &Target<'_>, objects: BTreeSet<ResourceId>) -> Resource {
-    let (cluster, _) = cluster::egress(mesh, target);
+fn resource(mesh: &MeshSpec, http: HttpWays, target: &Target<'_>, objects: BTreeSet<ResourceId>) -> Resource {
+    let (cluster, _) = cluster::egress(mesh, http, target);
     Resource::of_cluster(&cluster, objects)
 }

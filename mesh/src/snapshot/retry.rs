@@ -13,6 +13,21 @@ use super::proto;
 /// How often Envoy looks for another host before it settles for one it has tried.
 const HOST_SELECTION_ATTEMPTS: i64 = 5;
 
+/// One retry of a safe request that the application did not answer: it may have closed the connection that was kept for it when the
+/// request was on its way. Envoy cannot know whether such a request was read.
+pub(super) fn safe_unanswered() -> RetryPolicy {
+    once("reset")
+}
+
+/// One retry of a request of which nothing was sent. Envoy before 1.32 does not know this event, and retries nothing then.
+pub(super) fn unsent() -> RetryPolicy {
+    once("reset-before-request")
+}
+
+fn once(event: &str) -> RetryPolicy {
+    RetryPolicy { retry_on: event.to_owned(), num_retries: proto::number(1), ..RetryPolicy::default() }
+}
+
 /// The retry policy of a route; App Mesh's default when it gives none, or when there is no route because a virtual
 /// node provides the service.
 pub(super) fn policy(route: Option<&RouteSpec>) -> RetryPolicy {

@@ -17,14 +17,27 @@ use super::proto;
 use super::retry;
 use super::route_match;
 use super::timeout::Timeouts;
+use crate::form::Form;
 
-/// Everything that arrives at a port of the node goes to `cluster`.
-pub(super) fn ingress(name: String, cluster: String, timeouts: Timeouts) -> RouteConfiguration {
-    let action =
-        RouteAction { cluster_specifier: Some(ClusterSpecifier::Cluster(cluster)), ..action(timeouts) };
+/// Everything that arrives at a port of the node goes to `cluster`, once more where the application closes a connection that was kept.
+/// Safe requests (RFC 9110) may be repeated; of others Envoy must not have sent anything.
+pub(super) fn ingress(name: String, cluster: &str, timeouts: Timeouts, form: Form) -> RouteConfiguration {
+    let forward = |retry_policy| RouteAction {
+        cluster_specifier: Some(ClusterSpecifier::Cluster(cluster.to_owned())),
+        retry_policy,
+        ..action(timeouts)
+    };
+    let routes = match form {
+        Form::First => vec![to(forward(None))],
+        Form::Second => {
+            let safe = to(forward(Some(retry::safe_unanswered())));
+            let safe = EnvoyRoute { r#match: Some(route_match::safe()), ..safe };
+            vec![safe, to(forward(Some(retry::unsent())))]
+        }
+    };
     RouteConfiguration {
         name,
-        virtual_hosts: vec![host("ingress", vec!["*".into()], vec![to(action)])],
+        virtual_hosts: vec![host("ingress", vec!["*".into()], routes)],
         ..Default::default()
     }
 }

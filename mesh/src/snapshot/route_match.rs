@@ -43,6 +43,12 @@ pub(super) fn everything() -> RouteMatch {
     RouteMatch { path_specifier: Some(PathSpecifier::Prefix("/".into())), ..RouteMatch::default() }
 }
 
+/// Matches requests that change nothing, as HTTP defines it.
+pub(super) fn safe() -> RouteMatch {
+    let methods = HeaderMatchMethod::Regex("GET|HEAD|OPTIONS".to_owned());
+    RouteMatch { headers: vec![header(":method", Some(&methods), false)], ..everything() }
+}
+
 fn http_match(matcher: &HttpRouteMatch) -> RouteMatch {
     // The port picks the route configuration, see `egress::serves`.
     let HttpRouteMatch { headers, method, path, port: _, prefix, query_parameters, scheme } = matcher;

@@ -3,11 +3,11 @@
 use std::fmt;
 
 use fleetmesh_api::tags::{
-    ANSWERED, ASKED, OWNER_CLUSTER_TAG, OWNER_GRANTS_TAG, OWNER_KIND_TAG, OWNER_NAME_TAG,
+    ANSWERED, ASKED, HTTP_TAGS, OWNER_CLUSTER_TAG, OWNER_GRANTS_TAG, OWNER_KIND_TAG, OWNER_NAME_TAG,
     OWNER_NAMESPACE_TAG, OWNER_UID_TAG, PROXY_DNS_TAG, PROXY_PRINCIPALS_TAG, TAG_PREFIX,
 };
 use fleetmesh_crds::management::MAX_USER_TAGS;
-use fleetmesh_crds::{AdoptionPolicy, IamStatus};
+use fleetmesh_crds::{AdoptionPolicy, Http, IamStatus};
 use fleetmesh_model::tag::{MAX_TAGS, Tags};
 
 use crate::iam::Place;
@@ -38,10 +38,11 @@ pub fn is_judged(tags: &Tags) -> bool {
     tags.contains_key(OWNER_GRANTS_TAG) || tags.len() + 1 >= MAX_TAGS
 }
 
-/// The tags that `object` asks for: those its user wants, whether names resolve on its machines where there is room to say so, and
-/// the role of its proxies once that is known.
+/// The tags that `object` asks for: those its user wants, how its proxies take HTTP, whether names resolve on its machines where
+/// there is room to say so, and the role of its proxies once that is known.
 pub fn asked_tags(object: &Object) -> Tags {
     let mut tags = object.management.tags.clone();
+    tags.extend(object.extension.http().iter().flat_map(Http::tags));
     let resolves = object.fleet().and_then(|fleet| fleet.proxy.as_ref()).is_some_and(|proxy| proxy.dns);
     if resolves && tags.len() < MAX_USER_TAGS {
         tags.insert(PROXY_DNS_TAG.to_owned(), ANSWERED.to_owned());
@@ -176,11 +177,15 @@ impl fmt::Display for Owner {
 }
 
 /// What to change in the tags `actual` so that `desired` holds: tags to set and keys to remove. Tags of others stay
-/// when nobody asked for them; only keys of Fleetmesh and those of `former` (what the user wanted before) are removed.
+/// when nobody asked for them; only keys of Fleetmesh and those of `former` (what the user wanted before) are removed. What `spec.http`
+/// says no more is left from before even where nobody remembers it: no user may set these.
 pub fn tag_changes(desired: &Tags, actual: &Tags, former: &Tags) -> (Tags, Vec<String>) {
     let set = desired.iter().filter(|(key, value)| actual.get(*key) != Some(*value));
     let set = set.map(|(key, value)| (key.clone(), value.clone())).collect();
-    let ours = |key: &str| key.starts_with(TAG_PREFIX) && key.contains("/owner-") || former.contains_key(key);
+    let ours = |key: &str| {
+        let owners = key.starts_with(TAG_PREFIX) && key.contains("/owner-");
+        owners || HTTP_TAGS.contains(&key) || former.contains_key(key)
+    };
     let remove = actual.keys().filter(|key| !desired.contains_key(*key) && ours(key)).cloned().collect();
     (set, remove)
 }

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use fleetmesh_api::tags::PROXY_DNS_TAG;
+use fleetmesh_api::tags::{HTTP_TAGS, PROXY_DNS_TAG};
 use fleetmesh_core::{Drift, FailureClass, ObjectKey, Observed, Plan, Step, decide, owner};
-use fleetmesh_crds::Management;
 use fleetmesh_crds::extension::{Extension, NodeExtension};
 use fleetmesh_crds::fleet::{Fleet, Proxy};
+use fleetmesh_crds::{Http, Management};
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use fleetmesh_simulation::cluster::{Fault, World, key as of, settings, spec};
@@ -118,4 +118,25 @@ fn a_fleet_says_by_a_tag_whether_names_resolve_on_its_machines() {
     let keys = [PROXY_DNS_TAG.to_owned()];
     assert!(matches!(&steps(&off)[..], [Step::UntagResource { keys: gone, .. }] if *gone == keys));
     assert_eq!(decide(&off, &settings()).drift, None);
+}
+
+#[test]
+fn how_proxies_take_http_is_in_tags_and_goes_with_its_member() {
+    let mut script = DriftScript::new();
+    let wants = |script: &mut DriftScript, http| {
+        let object = script.world.objects.get_mut(&script.key).unwrap();
+        object.extension = Extension::Node(Box::new(NodeExtension { http, ..NodeExtension::default() }));
+        object.generation += 1;
+        assert_eq!(script.drift(), None, "a change of the spec");
+        script.world.settle();
+        let tags = &script.world.remote[&script.id].tags;
+        HTTP_TAGS.map(|tag| tags.get(tag).cloned())
+    };
+    let http =
+        Http { max_headers: Some(200), max_request_headers_kib: Some(128), preserve_header_case: Some(true) };
+    let said = |text: &str| Some(text.to_owned());
+    assert_eq!(wants(&mut script, Some(http)), [said("128"), said("200"), said("true")]);
+    let less = Http { max_headers: None, ..http };
+    assert_eq!(wants(&mut script, Some(less)), [said("128"), None, said("true")]);
+    assert_eq!(wants(&mut script, None), [None, None, None]);
 }

@@ -17,7 +17,7 @@ use crate::app::client::{AppAnswer, AppCall, Client};
 /// No answer comes.
 pub async fn send(method: Method, url: &str) -> Result<AppAnswer> {
     let (url, protocol, headers) = (url.parse()?, Protocol::Http, HeaderMap::new());
-    let call = AppCall { url, protocol, method, headers, opening: Vec::new() };
+    let call = AppCall { url, protocol, method, headers, opening: Vec::new(), upgrade: None };
     Client::new(Protocol::Http).send(&call).await
 }
 

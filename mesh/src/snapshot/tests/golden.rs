@@ -1,4 +1,4 @@
-//! The scenario's snapshot as text, word for word.
+//! The scenario's snapshot as text, word for word, in each form.
 //!
 //! To accept a change: `FLEETMESH_BLESS=1 cargo test -p fleetmesh-mesh golden`, and read the difference.
 
@@ -9,13 +9,16 @@ use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::listener::v3::{FilterChain, Listener, filter};
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+use jiff::Timestamp;
 use prost::{Message, Name};
 use serde_json::json;
 
 use super::bootstrap::decoded;
 use super::client;
+use crate::form::Forms;
 use crate::snapshot::{ResourceType, Snapshot};
 use crate::testing::view;
+use crate::view::MeshView;
 
 fn text(snapshot: &Snapshot) -> String {
     let mut text = String::new();
@@ -53,7 +56,7 @@ fn text(snapshot: &Snapshot) -> String {
 }
 
 #[test]
-fn the_scenarios_snapshot_is_the_golden_one() {
+fn the_scenarios_snapshots_are_the_golden_ones() {
     let listeners = json!([{"portMapping": {"port": 80, "protocol": "http2"}}]);
     let instance =
         |host: &str| json!({"listeners": listeners, "serviceDiscovery": {"dns": {"hostname": host}}});
@@ -75,11 +78,16 @@ fn the_scenarios_snapshot_is_the_golden_one() {
         ),
         ("virtualNode/client", caller),
     ]);
-    let file = Path::new("src/snapshot/tests/scenario.golden");
-    let text = text(&client(&view));
-    if std::env::var_os("FLEETMESH_BLESS").is_some() {
-        std::fs::write(file, &text).expect("the golden file is written");
+    // What was there before a form gets byte for byte what it got then: an upgrade pushes nothing.
+    for (second, file) in
+        [(Timestamp::MAX, "scenario.golden"), (Timestamp::MIN, "scenario-second-form.golden")]
+    {
+        let file = Path::new("src/snapshot/tests").join(file);
+        let text = text(&client(&MeshView { forms: Forms { second }, ..view.clone() }));
+        if std::env::var_os("FLEETMESH_BLESS").is_some() {
+            std::fs::write(&file, &text).expect("the golden file is written");
+        }
+        let golden = std::fs::read_to_string(&file).expect("the golden file");
+        assert!(text == golden, "the snapshot differs from {}; see this file's head", file.display());
     }
-    let golden = std::fs::read_to_string(file).expect("the golden file");
-    assert!(text == golden, "the snapshot differs from {}; see this file's head", file.display());
 }

@@ -6,6 +6,7 @@ mod content;
 mod corpus;
 mod gateway;
 mod golden;
+mod http;
 mod limits;
 mod recall;
 mod tcp_port;

@@ -111,6 +111,7 @@ impl SimulatedEc2 {
             mesh_tls: None,
             without_tls: None,
             extension: Extension::Node(Box::new(NodeExtension {
+                http: None,
                 iam: Some(Iam::default()),
                 fleet: Some(fleet),
                 retirement: None,

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioExecutor;
 use serde::{Deserialize, Serialize};
 
 use super::server::{RESPONDER, frame};
-use super::{Protocol, tcp};
+use super::{Protocol, raw, tcp, upgrade};
 
 /// A request without an answer for so long has failed: longer than App Mesh's default timeout of 15 s, so that the
 /// proxy's own answer is seen.
@@ -31,8 +31,10 @@ pub struct AppCall {
     pub method: Method,
     /// Its headers.
     pub headers: HeaderMap,
-    /// What TCP begins with before anything is read.
+    /// What TCP begins with before anything is read; all that is sent of raw HTTP.
     pub opening: Vec<u8>,
+    /// What the connection is to be upgraded to, in HTTP.
+    pub upgrade: Option<String>,
 }
 
 /// What came back.
@@ -98,6 +100,17 @@ impl Client {
                 headers: BTreeMap::new(),
                 body: String::new(),
             });
+        }
+        if call.protocol == Protocol::Raw {
+            let authority = call.url.authority().context("no host in the URL")?;
+            return raw::call(authority.as_str(), &call.opening).await;
+        }
+        if let Some(token) = &call.upgrade {
+            let response = upgrade::call(&call.url, token, call.protocol == Protocol::Http2).await?;
+            let responder = response.headers().get(RESPONDER).map(text).unwrap_or_default();
+            let status = response.status().as_u16();
+            let headers = BTreeMap::new();
+            return Ok(AppAnswer { status, grpc_status: None, responder, headers, body: String::new() });
         }
         let response = self.0.request(request(call)?).await?;
         let (parts, body) = response.into_parts();

@@ -4,9 +4,11 @@
 
 pub mod client;
 pub mod load;
+mod raw;
 pub mod server;
 pub mod tally;
 mod tcp;
+mod upgrade;
 
 use std::time::Duration;
 
@@ -32,6 +34,8 @@ pub enum Protocol {
     Grpc,
     /// A line with the server's name, then an echo.
     Tcp,
+    /// HTTP/1.1 word for word.
+    Raw,
 }
 
 impl Protocol {
@@ -41,6 +45,7 @@ impl Protocol {
             Self::Http2 => "http2",
             Self::Grpc => "grpc",
             Self::Tcp => "tcp",
+            Self::Raw => "raw",
         }
     }
 }
@@ -51,7 +56,7 @@ pub struct Server(Process);
 
 impl Server {
     /// Starts a server that calls itself `name` on `port` of every address of `instance`: HTTP/1.1, HTTP/2 and gRPC
-    /// on one port, or TCP.
+    /// on one port, or TCP, or raw HTTP.
     ///
     /// # Errors
     /// It cannot be started or cannot bind the port.

@@ -19,12 +19,16 @@ use hyper_util::server::conn::auto;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Protocol, tcp};
+use super::{Protocol, raw, tcp, upgrade};
 
 /// Every answer says in this header who gave it.
 pub const RESPONDER: &str = "x-responder";
 /// A request with this header is answered after so many milliseconds.
 pub const DELAY: &str = "x-delay-ms";
+
+/// More headers than any test sends, and more bytes of them.
+const MOST_HEADERS: usize = 1000;
+const MOST_HEADER_BYTES: u32 = 16 << 20;
 
 /// gRPC's status "unavailable".
 const UNAVAILABLE: &str = "14";
@@ -55,8 +59,10 @@ struct Behaviour {
 pub async fn serve(listen: SocketAddr, protocol: Protocol, name: &str) -> Result<()> {
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot bind {listen}"))?;
     println!("{}", listener.local_addr()?);
-    if protocol == Protocol::Tcp {
-        return tcp::serve(listener, name.into()).await;
+    match protocol {
+        Protocol::Tcp => return tcp::serve(listener, name.into()).await,
+        Protocol::Raw => return raw::serve(listener, name.into()).await,
+        Protocol::Http | Protocol::Http2 | Protocol::Grpc => {}
     }
     let behaviour = Arc::new(Behaviour {
         name: HeaderValue::from_str(name).with_context(|| format!("{name:?} cannot be a header's value"))?,
@@ -77,8 +83,10 @@ async fn connection(stream: TcpStream, behaviour: Arc<Behaviour>) {
     // Answers are smaller than a packet; waiting to fill one only adds delay.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| answer(request, Arc::clone(&behaviour)));
-    let connection = auto::Builder::new(TokioExecutor::new());
-    if let Err(error) = connection.serve_connection(TokioIo::new(stream), service).await {
+    let mut connection = auto::Builder::new(TokioExecutor::new());
+    connection.http1().max_headers(MOST_HEADERS);
+    connection.http2().enable_connect_protocol().max_header_list_size(MOST_HEADER_BYTES);
+    if let Err(error) = connection.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
         eprintln!("a connection ended: {error}");
     }
 }
@@ -135,6 +143,10 @@ async fn answer(
     request: Request<Incoming>,
     behaviour: Arc<Behaviour>,
 ) -> Result<Response<ServedBody>, Infallible> {
+    if let Some(token) = upgrade::token(&request) {
+        let response = upgrade::accept(request, token).map(|()| Full::default().boxed());
+        return Ok(signed(response, &behaviour.name));
+    }
     let grpc = request
         .headers()
         .get(header::CONTENT_TYPE)

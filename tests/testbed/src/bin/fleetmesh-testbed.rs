@@ -41,7 +41,7 @@ enum AppCommand {
         /// Where to listen.
         #[arg(long)]
         listen: SocketAddr,
-        /// tcp, or any other for HTTP/1.1, HTTP/2 and gRPC on one port.
+        /// tcp, raw, or any other for HTTP/1.1, HTTP/2 and gRPC on one port.
         #[arg(long, value_enum, default_value = "http2")]
         protocol: Protocol,
     },
@@ -85,17 +85,20 @@ struct GetArgs {
     /// What TCP begins with before anything is read: a ClientHello that asks for this name.
     #[arg(long, value_name = "NAME", conflicts_with = "says")]
     sni: Option<String>,
-    /// What TCP begins with before anything is read: this text.
+    /// What TCP begins with before anything is read, and all that is sent of raw HTTP: this text.
     #[arg(long, value_name = "TEXT")]
     says: Option<String>,
+    /// What the connection is to be upgraded to, in HTTP/1.1 or HTTP/2.
+    #[arg(long, value_name = "TOKEN")]
+    upgrade: Option<String>,
 }
 
 impl GetArgs {
     fn call(self) -> Result<AppCall> {
-        let Self { url, protocol, method, headers: lines, sni, says } = self;
+        let Self { url, protocol, method, headers: lines, sni, says, upgrade } = self;
         let hello = sni.as_deref().map(client_hello).transpose()?;
         let opening = hello.or(says.map(String::into_bytes)).unwrap_or_default();
-        Ok(AppCall { url, protocol, method, headers: headers(&lines)?, opening })
+        Ok(AppCall { url, protocol, method, headers: headers(&lines)?, opening, upgrade })
     }
 }
 
