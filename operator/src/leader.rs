@@ -20,11 +20,14 @@ use uuid::Uuid;
 use crate::config::LeaderElection;
 use crate::write_hook::{Write, WriteHook};
 
+/// The label of the Leases of operators, by which one without an election finds those of others.
+pub const LEASE_LABEL: (&str, &str) = ("fleetmesh.dev/lease", "operator");
+
 /// A request for the Lease that takes longer is given up: the next look shows the result.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What has passed on a clock that also runs while the process is stopped and while the machine sleeps.
-fn now() -> Duration {
+pub(crate) fn now() -> Duration {
     let time = clock_gettime(ClockId::Boottime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
@@ -74,6 +77,17 @@ pub enum Lost {
         /// Who has it.
         holder: String,
     },
+    /// Another one works in the cluster, and this one takes no part in an election.
+    #[error(
+        "another operator ({holder}) works in this cluster, as its Lease {lease} shows, and two without leader election overwrite \
+         each other, so this one stopped: stop the other one, or start both with --leader-elect and one --leader-election-namespace"
+    )]
+    InCompany {
+        /// The Lease, `namespace/name`.
+        lease: String,
+        /// Who has it.
+        holder: String,
+    },
     /// It could not be renewed in time.
     #[error(
         "the Lease {lease} could not be renewed within {within:?}, so this operator stopped writing; see whether the API \
@@ -107,10 +121,7 @@ impl Election {
     pub fn new(client: Client, config: LeaderElection, fence: Arc<Fence>) -> Self {
         let LeaderElection { namespace, name, lease_duration } = config;
         let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
-        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "fleetmesh-operator".to_owned());
-        // The same Pod may start another process.
-        let identity = format!("{host}_{}", Uuid::new_v4());
-        let contender = Contender::new(identity, Timing::of(lease_duration));
+        let contender = Contender::new(identity(), Timing::of(lease_duration));
         Self { api: Api::namespaced(client, &namespace), namespace, name, contender, fence }
     }
 
@@ -168,9 +179,7 @@ impl Election {
             return;
         }
         let Some(seen) = self.contender.seen().cloned() else { return };
-        // An empty holder and the shortest duration, as client-go leaves them.
-        let spec = spec("", Duration::from_secs(1), seen.transitions, None);
-        match self.write(Some(seen.resource_version), spec).await {
+        match self.write(Some(seen.resource_version), released(seen.transitions)).await {
             Ok(_) => info!(lease = %self.lease(), "released"),
             Err(error) => warn!(lease = %self.lease(), %error, "cannot release the Lease; it ends by itself"),
         }
@@ -201,43 +210,79 @@ impl Election {
     }
 
     async fn write(&self, version: Option<String>, spec: LeaseSpec) -> Result<Lease, LeaseFailure> {
-        let metadata = ObjectMeta {
-            name: Some(self.name.clone()),
-            namespace: Some(self.namespace.clone()),
-            resource_version: version.clone(),
-            ..ObjectMeta::default()
-        };
-        let lease = Lease { metadata, spec: Some(spec) };
-        let parameters = PostParams::default();
-        match version {
-            None => limited(self.api.create(&parameters, &lease)).await,
-            Some(_) => limited(self.api.replace(&self.name, &parameters, &lease)).await,
-        }
+        put(&self.api, lease(&self.namespace, &self.name, version, spec)).await
+    }
+}
+
+/// Who a process is. The same Pod may start another one.
+pub(crate) fn identity() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "fleetmesh-operator".to_owned());
+    format!("{host}_{}", Uuid::new_v4())
+}
+
+/// A Lease to be written in place of the version that it names, or anew.
+pub(crate) fn lease(namespace: &str, name: &str, version: Option<String>, spec: LeaseSpec) -> Lease {
+    let (key, value) = LEASE_LABEL;
+    let metadata = ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace: Some(namespace.to_owned()),
+        resource_version: version,
+        labels: Some([(key.to_owned(), value.to_owned())].into()),
+        ..ObjectMeta::default()
+    };
+    Lease { metadata, spec: Some(spec) }
+}
+
+/// Writes it.
+pub(crate) async fn put(api: &Api<Lease>, lease: Lease) -> Result<Lease, LeaseFailure> {
+    let parameters = PostParams::default();
+    let name = lease.metadata.name.clone().unwrap_or_default();
+    match lease.metadata.resource_version {
+        None => limited(api.create(&parameters, &lease)).await,
+        Some(_) => limited(api.replace(&name, &parameters, &lease)).await,
     }
 }
 
 /// Why a request for the Lease failed.
 #[derive(Debug, thiserror::Error)]
-enum LeaseFailure {
+pub(crate) enum LeaseFailure {
+    /// The operator lacks the right.
+    #[error("forbidden")]
+    Forbidden,
+    /// It was answered with an error.
     #[error(transparent)]
     Answered(Box<kube::Error>),
+    /// It was not answered.
     #[error("no answer within {PATIENCE:?}")]
     Silent,
 }
 
-async fn limited<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, LeaseFailure> {
+impl LeaseFailure {
+    /// Whether it is no use to try again: the operator lacks the right, or there is no such namespace.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::Forbidden => true,
+            Self::Answered(error) => matches!(&**error, kube::Error::Api(status) if status.code == 404),
+            Self::Silent => false,
+        }
+    }
+}
+
+pub(crate) async fn limited<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, LeaseFailure> {
     match tokio::time::timeout(PATIENCE, request).await {
+        Ok(Err(kube::Error::Api(status))) if status.code == 403 => Err(LeaseFailure::Forbidden),
         Ok(answer) => answer.map_err(|error| LeaseFailure::Answered(Box::new(error))),
         Err(_) => Err(LeaseFailure::Silent),
     }
 }
 
 /// Since when `identity` has the Lease, if it has it already.
-fn acquired(lease: Lease, identity: &str) -> Option<MicroTime> {
+pub(crate) fn acquired(lease: Lease, identity: &str) -> Option<MicroTime> {
     lease.spec.filter(|spec| spec.holder_identity.as_deref() == Some(identity))?.acquire_time
 }
 
-fn seen(lease: &Lease) -> Seen {
+/// What is decided by.
+pub(crate) fn seen(lease: &Lease) -> Seen {
     let spec = lease.spec.clone().unwrap_or_default();
     let seconds = u64::try_from(spec.lease_duration_seconds.unwrap_or_default()).unwrap_or_default();
     Seen {
@@ -249,7 +294,12 @@ fn seen(lease: &Lease) -> Seen {
 }
 
 /// The times are for people to read; nobody decides by them.
-fn spec(holder: &str, duration: Duration, transitions: i32, acquired: Option<MicroTime>) -> LeaseSpec {
+pub(crate) fn spec(
+    holder: &str,
+    duration: Duration,
+    transitions: i32,
+    acquired: Option<MicroTime>,
+) -> LeaseSpec {
     let time = MicroTime(Timestamp::now());
     LeaseSpec {
         acquire_time: Some(acquired.unwrap_or_else(|| time.clone())),
@@ -259,6 +309,11 @@ fn spec(holder: &str, duration: Duration, transitions: i32, acquired: Option<Mic
         renew_time: Some(time),
         ..LeaseSpec::default()
     }
+}
+
+/// An empty holder and the shortest duration, as client-go leaves them.
+pub(crate) fn released(transitions: i32) -> LeaseSpec {
+    spec("", Duration::from_secs(1), transitions, None)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub mod endpoint;
 pub mod health;
 pub mod leader;
 pub mod loads;
+mod lone;
 pub mod metrics;
 pub mod migrate;
 pub mod outbound;

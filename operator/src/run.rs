@@ -19,13 +19,14 @@ use tracing::{error, info, warn};
 use crate::cache::Cache;
 use crate::cloud::{self, AppMeshApi};
 use crate::cluster::{self, ClusterWriter, KubernetesApi};
-use crate::config::OperatorConfig;
+use crate::config::{LeaderElection, OperatorConfig};
 use crate::context::Context;
 use crate::control_plane::ControlPlane;
 use crate::distribution;
 use crate::endpoint::EndpointAnswer;
 use crate::health::{OperatorHealth, OperatorProgress};
 use crate::leader::{self, Election, Fence, Lost};
+use crate::lone::LookOut;
 use crate::metrics::Metrics;
 use crate::outbound::{Outbound, OutboundPolicy};
 use crate::queue::{Lane, Queue};
@@ -78,7 +79,7 @@ pub struct Operator {
     cache: Arc<Cache>,
     queue: Arc<Queue>,
     progress: OperatorProgress,
-    election: Option<Election>,
+    lead: Lead,
     tasks: Tasks<Task>,
     /// The health pages, which go on when the others are cut off.
     pages: Tasks<Task>,
@@ -108,14 +109,15 @@ impl Operator {
     ) -> Result<Self, Error> {
         check_join(config.proxy_control_plane.as_deref(), config.join.as_ref())?;
         let metrics = Metrics::new();
-        let (election, hooks) = match config.leader_election.clone() {
+        let (lead, hooks) = match config.leader_election.clone() {
             Some(election) => {
                 // Its own client: the fence is opened by what the election writes.
                 let client = kubernetes.client(metrics.clone(), WriteHooks::default())?;
                 let fence = Arc::new(Fence::default());
-                (Some(Election::new(client, election, Arc::clone(&fence))), hooks.and(fence))
+                let election = Election::new(client, election, Arc::clone(&fence));
+                (Lead::Elected(Box::new(election)), hooks.and(fence))
             }
-            None => (None, hooks),
+            None => (Lead::Unasked, hooks),
         };
         let client = kubernetes.client(metrics.clone(), hooks.clone())?;
         let (app_mesh, control_plane) = app_mesh.connect(metrics.clone(), hooks.clone());
@@ -136,12 +138,29 @@ impl Operator {
             cache: Arc::default(),
             queue: Arc::default(),
             progress: OperatorProgress::default(),
-            election,
+            lead,
             tasks: Tasks::default(),
             pages: Tasks::default(),
             health: Health::default(),
         };
         Ok(operator.with_tasks(Tasks::default()))
+    }
+
+    /// The same operator, which does not begin beside another one that works in its cluster, and ends when it sees one. It keeps the Lease
+    /// that `lease` names, by which others see it. With leader election, which does more, nothing changes.
+    ///
+    /// # Errors
+    /// There is no Kubernetes client.
+    pub fn looking_out(self, kubernetes: &KubernetesApi, lease: LeaderElection) -> Result<Self, Error> {
+        let lead = match self.lead {
+            Lead::Elected(election) => Lead::Elected(election),
+            Lead::Unasked | Lead::Alone(_) => {
+                // Not counted: these metrics show what is written for resources.
+                let client = kubernetes.client(Metrics::new(), WriteHooks::default())?;
+                Lead::Alone(Box::new(LookOut::new(client, lease)))
+            }
+        };
+        Ok(Self { lead, ..self })
     }
 
     /// The same operator with other `tasks`, none of which has begun: those of tests.
@@ -186,12 +205,11 @@ impl Operator {
         let (tasks, pages) = (self.tasks.clone(), self.pages.clone());
         let (metrics, progress) = (self.metrics.clone(), self.progress.clone());
         let _guard = tasks.cut_off_on_drop();
-        let mut election = self.election.take();
-        let ended = self.until_stopped(&mut election, shutdown).await;
-        match &mut election {
-            Some(election) if ended.is_ok() => election.release().await,
-            Some(election) => election.close(),
-            None => {}
+        let mut lead = std::mem::take(&mut self.lead);
+        let ended = self.until_stopped(&mut lead, shutdown).await;
+        match ended {
+            Ok(()) => lead.release().await,
+            Err(_) => lead.close(),
         }
         if ended.is_err() {
             // A write that came to the fence too late would wait for ever.
@@ -206,11 +224,7 @@ impl Operator {
     }
 
     /// Works until `shutdown`, then ends the reconciles under way.
-    async fn until_stopped(
-        self,
-        election: &mut Option<Election>,
-        shutdown: CancellationToken,
-    ) -> Result<(), Stopped> {
+    async fn until_stopped(self, lead: &mut Lead, shutdown: CancellationToken) -> Result<(), Stopped> {
         let tasks = self.tasks.clone();
         let metrics = self.metrics.clone();
         let start = async {
@@ -219,27 +233,23 @@ impl Operator {
                 fallen = tasks.fallen() => Err(fallen),
             }
         };
-        if let Some(cluster) = shutdown.run_until_cancelled(start).await.transpose()? {
-            let acquire = async {
-                if let Some(election) = election {
-                    election.acquire().await;
-                }
-            };
-            if shutdown.run_until_cancelled(acquire).await.is_some() {
-                metrics.leading(true);
-                self.work(cluster, &shutdown);
-            }
+        if let Some(cluster) = shutdown.run_until_cancelled(start).await.transpose()?
+            && let Some(acquired) = shutdown.run_until_cancelled(lead.acquire()).await
+        {
+            acquired?;
+            metrics.leading(true);
+            self.work(cluster, &shutdown);
         }
         tokio::select! {
             () = shutdown.cancelled() => {}
-            lost = keep(election) => return Err(lost.into()),
+            lost = lead.keep() => return Err(lost.into()),
             fallen = tasks.fallen() => return Err(fallen.into()),
         }
         tokio::select! {
             ended = tasks.end(GRACE) => if !ended {
                 warn!("reconciles in progress took too long and were aborted; the next start completes them");
             },
-            lost = keep(election) => return Err(lost.into()),
+            lost = lead.keep() => return Err(lost.into()),
         }
         Ok(())
     }
@@ -313,11 +323,52 @@ impl Operator {
     }
 }
 
-/// Renews the lease until it is lost; without an election that is never.
-async fn keep(election: &mut Option<Election>) -> Lost {
-    match election {
-        Some(election) => election.keep().await,
-        None => std::future::pending().await,
+/// By what an operator leads.
+#[derive(Debug, Default)]
+enum Lead {
+    /// An election.
+    Elected(Box<Election>),
+    /// That it sees nobody else work.
+    Alone(Box<LookOut>),
+    /// Nothing.
+    #[default]
+    Unasked,
+}
+
+impl Lead {
+    /// Waits until it leads.
+    async fn acquire(&mut self) -> Result<(), Lost> {
+        match self {
+            Self::Elected(election) => election.acquire().await,
+            Self::Alone(look_out) => look_out.until_alone().await?,
+            Self::Unasked => {}
+        }
+        Ok(())
+    }
+
+    /// Goes on until it does not lead any more.
+    async fn keep(&mut self) -> Lost {
+        match self {
+            Self::Elected(election) => election.keep().await,
+            Self::Alone(look_out) => look_out.until_in_company().await,
+            Self::Unasked => std::future::pending().await,
+        }
+    }
+
+    /// Lets another one lead at once.
+    async fn release(&mut self) {
+        match self {
+            Self::Elected(election) => election.release().await,
+            Self::Alone(look_out) => look_out.release().await,
+            Self::Unasked => {}
+        }
+    }
+
+    /// From now on nothing is written.
+    fn close(&self) {
+        if let Self::Elected(election) = self {
+            election.close();
+        }
     }
 }
 

@@ -120,11 +120,11 @@ pub struct OperatorArgs {
     pub iam_max_roles_per_namespace: usize,
 
     /// Share the work of this cluster with other operators: one leads, the others wait with everything watched. For more
-    /// than one replica
+    /// than one replica. Without it, an operator ends when it sees another one work in the cluster
     #[arg(long, env = "FLEETMESH_LEADER_ELECT")]
     pub leader_elect: bool,
 
-    /// The namespace of the Lease that they share; without it the pod's or the kubeconfig's namespace
+    /// The namespace of the Lease that they share, or that a single one keeps; without it the pod's or the kubeconfig's namespace
     #[arg(long, env = "FLEETMESH_LEADER_ELECTION_NAMESPACE", value_name = "NAMESPACE")]
     pub leader_election_namespace: Option<String>,
 
@@ -181,14 +181,19 @@ impl OperatorArgs {
             proxy_control_plane: self.proxy_control_plane.clone(),
             join: joining::options(self)?,
             iam: Rules { limits, ..self.iam.rules() },
-            leader_election: self.leader_elect.then(|| LeaderElection {
-                namespace: self.leader_election_namespace.clone(),
-                name: self.leader_election_id.clone(),
-                lease_duration: self.leader_election_lease_duration,
-            }),
+            leader_election: self.leader_elect.then(|| self.lease()),
             direct_addresses: self.canary_direct_addresses,
             provider_secrets: self.provider_secrets.clone(),
         })
+    }
+
+    /// The Lease that operators of the cluster share, or that a single one keeps.
+    pub fn lease(&self) -> LeaderElection {
+        LeaderElection {
+            namespace: self.leader_election_namespace.clone(),
+            name: self.leader_election_id.clone(),
+            lease_duration: self.leader_election_lease_duration,
+        }
     }
 
     /// Where the App Mesh API is.

@@ -29,6 +29,7 @@ pub async fn run(args: OperatorArgs, shutdown: CancellationToken) -> anyhow::Res
     let kubernetes = KubernetesApi::of(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
     let app_mesh = AppMeshApi::of(&args.endpoint()).await?;
     let operator = Operator::new(config, &kubernetes, app_mesh, WriteHooks::default())?;
+    let operator = operator.looking_out(&kubernetes, args.lease())?;
     operator.serve_health(pages, &shutdown);
     Ok(operator.run(shutdown).await?)
 }

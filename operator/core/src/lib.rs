@@ -21,6 +21,7 @@ pub mod fleet;
 pub mod iam;
 pub mod lease;
 pub mod load;
+pub mod lone;
 pub mod mesh_tls;
 pub mod object;
 pub mod observed;

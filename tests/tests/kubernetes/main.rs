@@ -21,6 +21,7 @@ mod front;
 mod gitops;
 mod grants;
 mod leader;
+mod lone;
 mod mesh_tls;
 mod meshes;
 mod namespaces;
