@@ -6,9 +6,8 @@
 //! (`docs/adr/0042-forms-of-snapshots.md`).
 
 use fleetmesh_api::tags::HTTP_TAGS;
+use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;
-
-use crate::view::Record;
 
 /// A form; a later one is greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,38 +33,35 @@ impl Default for Forms {
 }
 
 impl Forms {
-    /// The form in which the proxies of `record`, a virtual node or gateway, get their configuration. Tags about HTTP need the newest.
-    pub fn of(self, record: &Record) -> Form {
-        let tagged = HTTP_TAGS.iter().any(|tag| record.tags.contains_key(*tag));
-        if tagged || record.last_updated_at >= self.second { Form::Second } else { Form::First }
+    /// The form in which the proxies of a virtual node or gateway with these `tags` get their configuration. Tags about HTTP need the
+    /// newest.
+    pub fn of(self, tags: &Tags, last_updated_at: Timestamp) -> Form {
+        let tagged = HTTP_TAGS.iter().any(|tag| tags.contains_key(*tag));
+        if tagged || last_updated_at >= self.second { Form::Second } else { Form::First }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use jiff::SignedDuration;
-    use serde_json::json;
 
     use super::*;
-    use crate::testing::record;
 
     #[test]
     fn what_was_there_before_a_form_was_known_gets_it_when_it_changes() {
-        let mut node = (*record("virtualNode/a", &json!({}), 1)).clone();
-        assert_eq!(Forms::default().of(&node), Form::Second);
-        let forms = Forms { second: node.last_updated_at + SignedDuration::from_millis(1) };
-        assert_eq!(forms.of(&node), Form::First);
-        node.last_updated_at = forms.second;
-        assert_eq!(forms.of(&node), Form::Second, "it was updated");
+        let (tags, then) = (Tags::new(), Timestamp::UNIX_EPOCH);
+        assert_eq!(Forms::default().of(&tags, then), Form::Second);
+        let forms = Forms { second: then + SignedDuration::from_millis(1) };
+        assert_eq!(forms.of(&tags, then), Form::First);
+        assert_eq!(forms.of(&tags, forms.second), Form::Second, "it was updated");
     }
 
     #[test]
     fn a_tag_about_http_asks_for_the_newest_form() {
-        let mut node = (*record("virtualNode/a", &json!({}), 1)).clone();
-        let forms = Forms { second: Timestamp::MAX };
-        node.tags.insert("team".into(), "a".into());
-        assert_eq!(forms.of(&node), Form::First);
-        node.tags.insert(HTTP_TAGS[2].into(), "false".into());
-        assert_eq!(forms.of(&node), Form::Second);
+        let (mut tags, forms) = (Tags::new(), Forms { second: Timestamp::MAX });
+        tags.insert("team".into(), "a".into());
+        assert_eq!(forms.of(&tags, Timestamp::UNIX_EPOCH), Form::First);
+        tags.insert(HTTP_TAGS[2].into(), "false".into());
+        assert_eq!(forms.of(&tags, Timestamp::UNIX_EPOCH), Form::Second);
     }
 }

@@ -7,7 +7,7 @@ use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Account, Collection, MeshName, ResourceId, Spec};
 use jiff::Timestamp;
 
-use crate::form::Forms;
+use crate::form::{Form, Forms};
 
 /// A stored resource.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +50,11 @@ impl MeshView {
     /// The resource `id`, if it exists.
     pub fn get(&self, id: &ResourceId) -> Option<&Arc<Record>> {
         self.resources.get(id)
+    }
+
+    /// The form in which the proxies of `record` get their configuration.
+    pub fn form(&self, record: &Record) -> Form {
+        self.forms.of(&record.tags, record.last_updated_at)
     }
 
     /// The members of `collection` in this mesh, by name.

@@ -183,7 +183,7 @@ impl<'a> Reader<'a> {
 
     /// The form in which the proxies of `record` get their configuration.
     pub(super) fn form(&self, record: &Record) -> Form {
-        self.view.forms.of(record)
+        self.view.form(record)
     }
 
     fn get(&self, id: ResourceId) -> Option<&'a Arc<Record>> {

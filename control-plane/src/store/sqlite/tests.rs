@@ -207,7 +207,7 @@ async fn what_a_file_had_before_forms_were_known_stays_in_the_first_until_it_cha
     let directory = tempfile::tempdir().expect("a directory");
     let form = |store: &SqliteStore, id: &ResourceId| {
         let view = store.mesh(id.mesh_name()).expect("the mesh");
-        view.forms.of(view.get(id).expect("it is there"))
+        view.form(view.get(id).expect("it is there"))
     };
     let store = open(directory.path());
     made(&store, ResourceId::mesh("m")).await;
