@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use fleetmesh_api::error::ErrorBody;
 use fleetmesh_api::urls;
-use fleetmesh_aws::signer::RequestSigner;
 use fleetmesh_aws::transport::Http;
 use fleetmesh_aws::write_hook::{Write, WriteHooks, WriteTarget};
+use fleetmesh_signing::RequestSigner;
 
 /// The name that App Mesh's requests are signed for.
 pub(crate) const SERVICE: &str = "appmesh";

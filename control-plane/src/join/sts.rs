@@ -6,15 +6,13 @@ use std::time::Duration;
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_xml::decode::{Document, try_data};
 use fleetmesh_api::join::STS_BODY;
 use fleetmesh_mesh::grant::StsCaller;
 use fleetmesh_mesh::refusal::{Class, Refusal};
 use http::{HeaderMap, Uri};
-use http_body_util::{BodyExt, Limited};
 
 /// How long STS may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -99,16 +97,8 @@ impl Sts {
         }
         let request =
             request.body(SdkBody::from(STS_BODY)).map_err(|error| unavailable(error.to_string()))?;
-        let request = HttpRequest::try_from(request).map_err(|error| unavailable(error.to_string()))?;
-        let exchange = async {
-            let answer = self.connector.call(request).await.map_err(|error| error.to_string())?;
-            let status = answer.status().as_u16();
-            let body = Limited::new(answer.into_body(), LONGEST).collect().await;
-            Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
-        };
-        let late = || unavailable(format!("no answer within {LIMIT:?}"));
-        let (status, body) =
-            tokio::time::timeout(LIMIT, exchange).await.map_err(|_| late())?.map_err(unavailable)?;
+        let answer = fleetmesh_signing::send(&self.connector, request, LIMIT, LONGEST).await;
+        let (status, body) = answer.map_err(unavailable)?;
         match status {
             _ if is_throttled(status, &body) => Err(Refusal::new(
                 Class::ServiceUnavailable,

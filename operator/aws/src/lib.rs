@@ -14,7 +14,6 @@ pub mod error;
 pub mod iam;
 pub mod metering;
 pub mod permissions;
-pub mod signer;
 pub mod ssm;
 pub mod transport;
 pub mod trust;

@@ -216,15 +216,12 @@ impl Http {
             request = request.header(name, value);
         }
         let request = request.body(body).map_err(|error| error.to_string())?;
-        let request = HttpRequest::try_from(request).map_err(|error| error.to_string())?;
-        let exchange = async {
-            let answer = self.connector.get().call(request).await.map_err(|error| error.to_string())?;
-            let status = answer.status().as_u16();
-            let body = http_body_util::BodyExt::collect(answer.into_body()).await;
-            Ok((status, body.map_err(|error| error.to_string())?.to_bytes().to_vec()))
-        };
-        let late = || format!("no answer within {limit:?}");
-        tokio::time::timeout(limit, exchange).await.map_err(|_| late())?
+        fleetmesh_signing::send(&self.connector(), request, limit, usize::MAX).await
+    }
+
+    /// What requests go over.
+    pub(crate) fn connector(&self) -> SharedHttpConnector {
+        self.connector.get()
     }
 }
 

@@ -8,9 +8,9 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use fleetmesh_aws::error::CalledEndpoint;
-use fleetmesh_aws::signer::RequestSigner;
 use fleetmesh_aws::transport::{Http, Rate, app_mesh_client, hooked_app_mesh_client, timeouts};
 use fleetmesh_aws::trust::Trust;
+use fleetmesh_signing::RequestSigner;
 use url::Url;
 
 use crate::cloud::calls::AppMeshClient;
