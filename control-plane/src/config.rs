@@ -56,6 +56,8 @@ pub struct ControlPlaneConfig {
     pub max_names_per_request: u32,
     /// How often Cloud Map is asked, at least 100 ms.
     pub cloud_map_interval: Duration,
+    /// After how long certificates of authorities are read from ACM PCA again, at least 1 s.
+    pub acm_pca_interval: Duration,
     /// How often each proxy reports its load, at least 100 ms.
     pub load_report_interval: Duration,
 }
@@ -84,6 +86,7 @@ impl ControlPlaneConfig {
             max_streams_per_certificate: 4,
             max_names_per_request: 4096,
             cloud_map_interval: Duration::from_secs(5),
+            acm_pca_interval: Duration::from_secs(3600),
             load_report_interval: Duration::from_secs(1),
         }
     }

@@ -16,6 +16,7 @@
 pub mod accounts;
 pub mod ads;
 pub mod api;
+pub mod authorities;
 mod aws;
 pub mod certs;
 pub mod cloud_map;

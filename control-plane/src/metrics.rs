@@ -52,6 +52,7 @@ pub struct ServerMetrics {
     refused: Counters<TypeLabel>,
     joins: Counters<ResultLabel>,
     polls: Counters<ResultLabel>,
+    authorities: Counters<ResultLabel>,
     catalog: Arc<Catalog>,
 }
 
@@ -90,6 +91,10 @@ impl ServerMetrics {
                 "Instances that asked for a certificate, by result: ok, or App Mesh's exception",
             ),
             polls: of.counters("cloud_map_polls", "Looks at services of AWS Cloud Map by result: ok, failed"),
+            authorities: of.counters(
+                "authority_reads",
+                "Certificates of authorities asked of ACM PCA by result: ok, failed",
+            ),
             catalog: Arc::new(of),
         }
     }
@@ -152,6 +157,12 @@ impl ServerMetrics {
     pub fn polled(&self, answered: bool) {
         let result = if answered { "ok" } else { "failed" };
         self.polls.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// ACM PCA was asked for the certificate of an authority; `ok` is whether it has it.
+    pub fn read_authority(&self, ok: bool) {
+        let result = if ok { "ok" } else { "failed" };
+        self.authorities.get_or_create(&ResultLabel { result }).inc();
     }
 
     /// Sets what is known of the store.
@@ -252,6 +263,7 @@ mod tests {
         metrics.ended(Code::Unauthenticated);
         metrics.joined(Some(Class::Forbidden));
         metrics.polled(true);
+        metrics.read_authority(false);
         let mut open = metrics.stream();
         assert!(metrics.text().contains("streams_behind 1\n"), "it has acknowledged nothing");
         open.behind(false);
@@ -268,6 +280,7 @@ mod tests {
             r#"stream_ends_total{code="UNAUTHENTICATED"} 1"#,
             r#"joins_total{result="ForbiddenException"} 1"#,
             r#"cloud_map_polls_total{result="ok"} 1"#,
+            r#"authority_reads_total{result="failed"} 1"#,
             "streams 1",
             "streams_behind 0",
         ] {

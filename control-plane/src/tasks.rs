@@ -25,6 +25,8 @@ task_names! {
         Joining = "joining",
         /// Asks Cloud Map.
         CloudMap = "Cloud Map",
+        /// Asks ACM PCA.
+        Authorities = "authorities of ACM PCA",
         /// A listener of ADS.
         Ads = "ADS",
         /// Keeps the snapshots of the proxies up to date.

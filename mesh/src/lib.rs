@@ -7,6 +7,7 @@
 //! Listeners, storage, timers and endpoints are in `fleetmesh-control-plane`.
 
 pub mod ads;
+pub mod authorities;
 pub mod cloud_map;
 pub mod decide;
 pub mod distribution;

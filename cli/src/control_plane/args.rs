@@ -299,6 +299,20 @@ pub struct ControlPlaneArgs {
     )]
     pub cloud_map_interval: Duration,
 
+    /// After how long the certificate of an authority of ACM PCA is read again: 1s to 24h.
+    ///
+    /// Only authorities that a client policy trusts (tls.validation.trust.acm) are read, each in its own region, with the
+    /// credentials that the environment gives in AWS's usual ways. The credentials need
+    /// acm-pca:GetCertificateAuthorityCertificate on them. What was read stays when it cannot be read again.
+    #[arg(
+        long,
+        env = "FLEETMESH_ACM_PCA_INTERVAL",
+        value_name = "DURATION",
+        default_value = "1h",
+        value_parser = acm_pca_interval
+    )]
+    pub acm_pca_interval: Duration,
+
     /// How often each proxy reports its load, the requests that it sent to each virtual node: 100ms to 1m.
     ///
     /// A report has some 60 KB whatever the load, because Envoy describes itself in each: 1,000 proxies send 60 MB a
@@ -379,6 +393,7 @@ impl ControlPlaneArgs {
             max_streams_per_certificate: self.max_streams_per_certificate,
             max_names_per_request: self.max_names_per_request,
             cloud_map_interval: self.cloud_map_interval,
+            acm_pca_interval: self.acm_pca_interval,
             load_report_interval: self.load_report_interval,
         }
     }
@@ -475,6 +490,10 @@ fn cloud_map_interval(text: &str) -> Result<Duration, String> {
     within(text, "100ms", "1h")
 }
 
+fn acm_pca_interval(text: &str) -> Result<Duration, String> {
+    within(text, "1s", "24h")
+}
+
 fn load_report_interval(text: &str) -> Result<Duration, String> {
     within(text, "100ms", "1m")
 }
@@ -525,11 +544,11 @@ mod tests {
              --instance-identity optional --sts-endpoint https://sts --denied-instances /d --access-keys-file /a \
              --seal-key-file /seal --account-id 000000000000,000000000002 --account-id 000000000001 --mesh-shares /m --region r --partition p --quota meshes=3 --request-rate 4 \
              --client-tokens-per-mesh 5 --max-proxies-per-node 6 --max-streams-per-certificate 0 \
-             --max-names-per-request 8 --cloud-map-interval 1s --load-report-interval 2s",
+             --max-names-per-request 8 --cloud-map-interval 1s --acm-pca-interval 3s --load-report-interval 2s",
         )
         .await;
         // All of it, in the order of the members.
-        let expected = r#"ControlPlaneConfig { data_dir: "/data", identity: Identity { partition: "p", region: "r", account: "000000000000", others: {AccountId(1), AccountId(2)} }, mesh_shares: Some("/m"), listen: [Tcp("127.0.0.1:1"), Unix("/api")], ads_listen: [Tcp("127.0.0.1:2")], allowed_hosts: ["a"], api_hosts: ["b"], bounds: Bounds { handshakes: 9, waiting: 99, connections: 98, idle: 97 }, tls: Some(TlsFiles { certificate: "/c", key: "/k", ca: Some("/ca") }), joining: Some(JoinConfig { listen: [Tcp("127.0.0.1:3")], ca: CaFiles { certificate: "/ca", signing: Some("/s"), key: File("/cakey") }, certificate_validity: 10s, rate_per_source: 7, identity_certificates: [Aws], instance_identity: Optional, instances: None, sts_endpoint: Some("https://sts") }), denied_instances: Some("/d"), access_keys_file: Some("/a"), seal: Some(File("/seal")), quotas: [Quota { kind: Mesh, count: 3 }], request_rate: Some(4), client_tokens_per_mesh: 5, max_proxies_per_node: Some(6), max_streams_per_certificate: 0, max_names_per_request: 8, cloud_map_interval: 1s, load_report_interval: 2s }"#;
+        let expected = r#"ControlPlaneConfig { data_dir: "/data", identity: Identity { partition: "p", region: "r", account: "000000000000", others: {AccountId(1), AccountId(2)} }, mesh_shares: Some("/m"), listen: [Tcp("127.0.0.1:1"), Unix("/api")], ads_listen: [Tcp("127.0.0.1:2")], allowed_hosts: ["a"], api_hosts: ["b"], bounds: Bounds { handshakes: 9, waiting: 99, connections: 98, idle: 97 }, tls: Some(TlsFiles { certificate: "/c", key: "/k", ca: Some("/ca") }), joining: Some(JoinConfig { listen: [Tcp("127.0.0.1:3")], ca: CaFiles { certificate: "/ca", signing: Some("/s"), key: File("/cakey") }, certificate_validity: 10s, rate_per_source: 7, identity_certificates: [Aws], instance_identity: Optional, instances: None, sts_endpoint: Some("https://sts") }), denied_instances: Some("/d"), access_keys_file: Some("/a"), seal: Some(File("/seal")), quotas: [Quota { kind: Mesh, count: 3 }], request_rate: Some(4), client_tokens_per_mesh: 5, max_proxies_per_node: Some(6), max_streams_per_certificate: 0, max_names_per_request: 8, cloud_map_interval: 1s, acm_pca_interval: 3s, load_report_interval: 2s }"#;
         assert_eq!(format!("{config:?}"), expected);
     }
 
@@ -542,6 +561,7 @@ mod tests {
             assert_eq!(error, format!("{text} is out of bounds: from 100ms to 1m"));
         }
         assert_eq!(cloud_map_interval("2h"), Err("2h is out of bounds: from 100ms to 1h".to_owned()));
+        assert_eq!(acm_pca_interval("25h"), Err("25h is out of bounds: from 1s to 24h".to_owned()));
         assert!(load_report_interval("often").is_err());
         assert_eq!(certificate_validity("24h"), Ok(Duration::from_secs(24 * 3600)));
         for text in ["9s", "25h"] {

@@ -58,7 +58,7 @@ impl Default for Debounce {
 /// The snapshots of all nodes that have proxies.
 pub struct Feeds {
     pub(super) views: Arc<dyn Views>,
-    /// The instances that Cloud Map knows of.
+    /// What AWS says of instances and authorities.
     pub(super) discovered: watch::Receiver<Discovered>,
     /// The most proxies that a node may have connected; none for no limit.
     limit: Option<usize>,
@@ -211,7 +211,9 @@ impl Feeds {
     /// The clusters that a proxy of `node` has when it runs `version` of them, as far as their nodes still exist.
     pub fn recall(&self, node: &ResourceId, version: &str) -> ResourceSet {
         let view = self.views.mesh(node.mesh_name());
-        view.map(|view| recall(&view, &self.views.version_keys(), node, version)).unwrap_or_default()
+        let discovered = self.discovered.borrow().clone();
+        let keys = self.views.version_keys();
+        view.map(|view| recall(&view, &discovered, &keys, node, version)).unwrap_or_default()
     }
 
     /// The version of `content` in an answer to a proxy of `node`.

@@ -48,10 +48,16 @@ impl From<Value> for Answered {
     }
 }
 
-/// `record`, which is in `view`, as Create, Describe and Update answer it. What Cloud Map says is not looked at.
-pub fn kept(record: &Arc<Record>, view: Option<&MeshView>, identity: &Identity) -> Result<Answered, Refusal> {
-    let status = if unavailable(&record.spec).is_empty() { ACTIVE } else { INACTIVE };
-    let unserved = view.map(|view| unserved(view, &Discovered::default(), record)).unwrap_or_default();
+/// `record`, which is in `view`, as Create, Describe and Update answer it. Of what is `discovered`, what Cloud Map says is not looked at.
+pub fn kept(
+    record: &Arc<Record>,
+    view: Option<&MeshView>,
+    discovered: &Discovered,
+    identity: &Identity,
+) -> Result<Answered, Refusal> {
+    let discovered = discovered.authorities_alone();
+    let status = if unavailable(&discovered, &record.spec).is_empty() { ACTIVE } else { INACTIVE };
+    let unserved = view.map(|view| unserved(view, &discovered, record)).unwrap_or_default();
     Ok(Answered { body: data(record, status, identity)?, unserved })
 }
 

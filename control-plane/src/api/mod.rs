@@ -24,6 +24,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::routing::post;
 use fleetmesh_api::urls;
+use fleetmesh_mesh::cloud_map::Discovered;
 use fleetmesh_mesh::quota::Quotas;
 use fleetmesh_mesh::refusal::{Class, Refusal};
 use fleetmesh_mesh::store::{CommitError, JointCommit, JointError};
@@ -31,6 +32,7 @@ use fleetmesh_mesh::view::Record;
 use fleetmesh_model::Account;
 use http::Response;
 use http::request::Parts;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -56,6 +58,7 @@ pub struct Api {
     buckets: Option<Mutex<Buckets>>,
     shutdown: CancellationToken,
     metrics: ServerMetrics,
+    discovered: Option<watch::Receiver<Discovered>>,
 }
 
 impl Api {
@@ -80,6 +83,7 @@ impl Api {
             buckets,
             shutdown,
             metrics: ServerMetrics::new(),
+            discovered: None,
         })
     }
 
@@ -87,6 +91,16 @@ impl Api {
     #[must_use]
     pub fn counting(self, metrics: ServerMetrics) -> Self {
         Self { metrics, ..self }
+    }
+
+    /// The same, which knows the authorities that are `discovered`; without, none is.
+    #[must_use]
+    pub fn discovering(self, discovered: watch::Receiver<Discovered>) -> Self {
+        Self { discovered: Some(discovered), ..self }
+    }
+
+    fn discovered(&self) -> Discovered {
+        self.discovered.as_ref().map(|discovered| discovered.borrow().clone()).unwrap_or_default()
     }
 
     /// The service: every path that no other route of the server takes, and commits of several changes.

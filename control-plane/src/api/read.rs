@@ -19,7 +19,7 @@ impl Api {
         let mesh =
             self.store.mesh(id.mesh_name()).ok_or_else(|| absent(&ResourceId::mesh(id.mesh_name())))?;
         let record = mesh.get(id).ok_or_else(|| absent(id))?;
-        answer::kept(record, Some(&mesh), self.accounts.identity())
+        answer::kept(record, Some(&mesh), &self.discovered(), self.accounts.identity())
     }
 
     /// What `caller` may see of a collection: of meshes its own and those that are shared with it, whoever was named as their

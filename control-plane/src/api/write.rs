@@ -68,7 +68,7 @@ impl Api {
         match request {
             MeshRequest::Create(_) | MeshRequest::Update { .. } => {
                 let view = self.store.mesh(record.id.mesh_name());
-                answer::kept(record, view.as_deref(), identity)
+                answer::kept(record, view.as_deref(), &self.discovered(), identity)
             }
             MeshRequest::Delete(_) => answer::data(record, DELETED, identity).map(Into::into),
             MeshRequest::Retag { .. } => Ok(json!({}).into()),

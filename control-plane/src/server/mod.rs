@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 use fleetmesh_health::Health;
+use fleetmesh_mesh::cloud_map::Discovered;
 use fleetmesh_mesh::store::OpenError;
 use fleetmesh_tasks::{Fallen, Tasks};
 use jiff::Timestamp;
@@ -21,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::accounts::Accounts;
 use crate::ads;
-use crate::cloud_map;
 use crate::config::ControlPlaneConfig;
 use crate::join::{self, Denied, Joining};
 use crate::keys::{Keys, LoadError};
@@ -34,6 +34,7 @@ use crate::store::{SqliteStore, Store};
 use crate::tasks::Task;
 use crate::tls::{Purpose, Tls};
 use crate::views::Views;
+use crate::{authorities, cloud_map};
 use health::ControlPlaneHealth;
 use http::Routers;
 
@@ -208,16 +209,17 @@ impl Bound {
         let _ = self.stop.set(shutdown.clone());
         let _guard = tasks.cut_off_on_drop();
         let exposed = api.iter().any(BoundListener::is_exposed);
+        let known = cloud_map::remembered(&config.data_dir).await;
+        let known = watch::Sender::new(authorities::remember(&config.data_dir, known).await);
         let servers = HttpServers {
             open: health.router(),
-            guarded: parts::guarded(&config, &store, &books, &accounts, &shutdown)?,
+            guarded: parts::guarded(&config, &store, &books, &accounts, known.subscribe(), &shutdown)?,
             joining,
             keys,
             audience: Arc::new(Audience::new(&config.identity.region, &config.api_hosts, tls.clone())),
             metrics: books.metrics.clone(),
         };
-        let admission = Admission { accounts, denied };
-        serve_proxies(&config, store, ads, admission, books, &tasks, &shutdown).await;
+        ProxyServer { store, accounts, denied, books, known }.serve(&config, ads, &tasks, &shutdown);
         if let Some(tls) = tls {
             tasks.spawn(Task::Certificates, &shutdown, tls.follow(shutdown.clone()));
         }
@@ -249,38 +251,47 @@ async fn listeners(
     Ok(bound)
 }
 
-/// What files say of whom proxies are served, read again when they change.
-struct Admission {
+/// What proxies are served from.
+struct ProxyServer {
+    store: Arc<dyn Store>,
     accounts: Accounts,
     denied: Denied,
+    books: ads::ProxyBooks,
+    /// What AWS says of instances and authorities.
+    known: watch::Sender<Discovered>,
 }
 
-/// Starts all that proxies need.
-async fn serve_proxies(
-    config: &ControlPlaneConfig,
-    store: Arc<dyn Store>,
-    listeners: Vec<BoundListener>,
-    admission: Admission,
-    books: ads::ProxyBooks,
-    tasks: &Tasks<Task>,
-    shutdown: &CancellationToken,
-) {
-    let views: Arc<dyn Views> = Arc::clone(&store) as _;
-    let Admission { accounts, denied } = admission;
-    let settings =
-        ads::AdsSettings { denied: denied.clone(), accounts: accounts.clone(), ..parts::settings(config) };
-    let known = watch::Sender::new(cloud_map::remembered(&config.data_dir).await);
-    let discovered = known.subscribe();
-    let metrics = books.metrics.clone();
-    let discovering = parts::discover(Arc::clone(&views), config, known, metrics, shutdown.clone());
-    let kept = Arc::clone(&store);
-    tasks.spawn_until(Task::Store, shutdown, async move { kept.ended().await });
-    tasks.spawn(Task::VersionKeys, shutdown, renew_keys(Arc::clone(&store), shutdown.clone()));
-    tasks.spawn(Task::ClientTokens, shutdown, forget_tokens(store, shutdown.clone()));
-    tasks.spawn(Task::MeshShares, shutdown, accounts.follow(shutdown.clone()));
-    tasks.spawn(Task::DeniedInstances, shutdown, denied.follow(shutdown.clone()));
-    tasks.spawn(Task::CloudMap, shutdown, discovering);
-    ads::serve(views, discovered, settings, listeners, books, tasks, shutdown);
+impl ProxyServer {
+    /// Starts all that proxies need.
+    fn serve(
+        self,
+        config: &ControlPlaneConfig,
+        listeners: Vec<BoundListener>,
+        tasks: &Tasks<Task>,
+        shutdown: &CancellationToken,
+    ) {
+        let Self { store, accounts, denied, books, known } = self;
+        let views: Arc<dyn Views> = Arc::clone(&store) as _;
+        let settings = ads::AdsSettings {
+            denied: denied.clone(),
+            accounts: accounts.clone(),
+            ..parts::settings(config)
+        };
+        let discovered = known.subscribe();
+        let metrics = || books.metrics.clone();
+        let reading =
+            parts::read_authorities(Arc::clone(&views), config, known.clone(), metrics(), shutdown.clone());
+        let discovering = parts::discover(Arc::clone(&views), config, known, metrics(), shutdown.clone());
+        let kept = Arc::clone(&store);
+        tasks.spawn_until(Task::Store, shutdown, async move { kept.ended().await });
+        tasks.spawn(Task::VersionKeys, shutdown, renew_keys(Arc::clone(&store), shutdown.clone()));
+        tasks.spawn(Task::ClientTokens, shutdown, forget_tokens(store, shutdown.clone()));
+        tasks.spawn(Task::MeshShares, shutdown, accounts.follow(shutdown.clone()));
+        tasks.spawn(Task::DeniedInstances, shutdown, denied.follow(shutdown.clone()));
+        tasks.spawn(Task::CloudMap, shutdown, discovering);
+        tasks.spawn(Task::Authorities, shutdown, reading);
+        ads::serve(views, discovered, settings, listeners, books, tasks, shutdown);
+    }
 }
 
 /// What is served over HTTP: App Mesh's API with what goes with it, and joining.

@@ -14,6 +14,7 @@ use super::Error;
 use crate::accounts::Accounts;
 use crate::ads;
 use crate::api::Api;
+use crate::authorities;
 use crate::cloud_map;
 use crate::config::{ControlPlaneConfig, JoinConfig};
 use crate::distribution::{self, Distribution};
@@ -128,6 +129,21 @@ pub(super) fn discover(
     cloud_map::run(views, settings, known, metrics, shutdown)
 }
 
+pub(super) fn read_authorities(
+    views: Arc<dyn Views>,
+    config: &ControlPlaneConfig,
+    known: watch::Sender<Discovered>,
+    metrics: ServerMetrics,
+    shutdown: CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let settings = authorities::ReaderSettings {
+        data_dir: config.data_dir.clone(),
+        interval: config.acm_pca_interval,
+        region: config.identity.region.clone(),
+    };
+    authorities::run(views, settings, known, metrics, shutdown)
+}
+
 pub(super) async fn open(config: &ControlPlaneConfig) -> Result<Arc<dyn Store>, Error> {
     let (directory, identity, tokens) =
         (config.data_dir.clone(), config.identity.clone(), config.client_tokens_per_mesh);
@@ -151,11 +167,13 @@ pub(super) fn guarded(
     store: &Arc<dyn Store>,
     books: &ads::ProxyBooks,
     accounts: &Accounts,
+    discovered: watch::Receiver<Discovered>,
     shutdown: &CancellationToken,
 ) -> Result<Router, Error> {
     let quotas = Quotas::new(config.quotas.clone());
     let api = Api::new(Arc::clone(store), accounts.clone(), quotas, config.request_rate, shutdown.clone());
-    let api = Arc::new(api.map_err(Error::Internal)?.counting(books.metrics.clone()));
+    let api = api.map_err(Error::Internal)?.counting(books.metrics.clone());
+    let api = Arc::new(api.discovering(discovered));
     let views: Arc<dyn Views> = Arc::clone(store) as _;
     Ok(distribution::http::router(Arc::clone(&books.distribution), accounts.clone(), shutdown.clone())
         .merge(loads::http::router(Arc::clone(&books.loads), accounts.clone(), views))

@@ -54,7 +54,7 @@ fn is_given(kind: ResourceType, mesh: &str, name: &str) -> bool {
         ResourceType::Cluster => name == "*" || of_mesh("cds_egress_") || of_mesh("cds_ingress_"),
         ResourceType::Endpoint => of_mesh("cds_egress_"),
         ResourceType::Secret => {
-            let starts = [given::CERTIFICATE_SECRET, given::TRUST_SECRET];
+            let starts = [given::CERTIFICATE_SECRET, given::TRUST_SECRET, given::ACM_TRUST_SECRET];
             let hash = starts.iter().find_map(|start| name.strip_prefix(start));
             let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
             hash.is_some_and(|hash| hash.len() == given::SECRET_DIGITS && hash.bytes().all(is_digit))

@@ -73,6 +73,12 @@ impl Objects {
                 let known = |discovered: &Discovered| discovered.instances(service).is_some();
                 was.failure(service) != is.failure(service) || known(was) != known(is)
             }
+            Ground::Authority(arn) => {
+                let known = |of: &Discovered| {
+                    (of.authority(arn).is_some(), of.authority_failure(arn).map(str::to_owned))
+                };
+                known(was) != known(is)
+            }
             Ground::Record(_) | Ground::Members(_) => false,
         });
         grounds.cloned().collect()

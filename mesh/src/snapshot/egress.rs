@@ -224,7 +224,7 @@ pub(super) fn offers<'a>(
             let ports = node.spec.listeners().iter().map(|listener| listener.port_mapping.port);
             let reached =
                 ports.filter_map(|port| endpoint(reader, &provider.virtual_node_name, Some(port)).ok());
-            reached.map(|reached| (reached.port(), direct(name, &own, reached, policy))).collect()
+            reached.map(|reached| (reached.port(), direct(reader, name, &own, reached, policy))).collect()
         }
         Some(VirtualServiceProvider::VirtualRouter(provider)) => {
             let Some(router) = reader.virtual_router(&provider.virtual_router_name) else {
@@ -245,6 +245,7 @@ pub(super) fn offers<'a>(
 }
 
 fn direct<'a>(
+    reader: &Reader<'a>,
     name: &'a str,
     objects: &BTreeSet<ResourceId>,
     reached: Endpoint<'a>,
@@ -252,7 +253,7 @@ fn direct<'a>(
 ) -> Service<'a> {
     let mut objects = objects.clone();
     objects.insert(reached.node.record.id.clone());
-    let targets = Target::new(reached, policy).into_iter().map(|target| (target, 1)).collect();
+    let targets = Target::new(reader, reached, policy).into_iter().map(|target| (target, 1)).collect();
     let routes = vec![Route { source: None, targets }];
     Service { name, protocol: reached.protocol(), routes, objects }
 }
@@ -293,7 +294,7 @@ fn targets<'a>(
     let reached = weighted.iter().filter_map(|target| {
         let weight = u32::try_from(target.weight).unwrap_or(0);
         let found = endpoint(reader, &target.virtual_node, target.port).ok()?;
-        Some((Target::new(found, policy)?, weight))
+        Some((Target::new(reader, found, policy)?, weight))
     });
     reached.collect()
 }

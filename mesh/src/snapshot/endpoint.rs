@@ -50,8 +50,12 @@ pub(super) struct Target<'a> {
 impl<'a> Target<'a> {
     /// How a client with `policy` reaches `endpoint`, as the only one; `None` when it must not, because what it is to trust
     /// cannot be had.
-    pub(super) fn new(endpoint: Endpoint<'a>, policy: Option<&'a ClientPolicyTls>) -> Option<Self> {
-        let tls = ClientTls::towards(policy, endpoint.port(), endpoint.listener.tls.as_ref());
+    pub(super) fn new(
+        reader: &Reader<'a>,
+        endpoint: Endpoint<'a>,
+        policy: Option<&'a ClientPolicyTls>,
+    ) -> Option<Self> {
+        let tls = ClientTls::towards(reader, policy, endpoint.port(), endpoint.listener.tls.as_ref());
         (tls != ClientTls::Closed).then_some(Self { endpoint, tls, apart: false })
     }
 

@@ -186,6 +186,19 @@ impl<'a> Reader<'a> {
         self.view.form(record)
     }
 
+    /// The certificate of an authority of ACM PCA; `None` while it was never read.
+    pub(super) fn authority(&self, arn: &str) -> Option<&'a Arc<str>> {
+        let found = self.discovered.authority(arn);
+        self.inputs.borrow_mut().authorities.insert(arn.to_owned(), found.cloned());
+        found
+    }
+
+    /// Why the certificate of an authority is not known; `None` when it is.
+    pub(super) fn unread(&self, arn: &str) -> Option<String> {
+        self.authority(arn);
+        unread(self.discovered, arn)
+    }
+
     fn get(&self, id: ResourceId) -> Option<&'a Arc<Record>> {
         let record = self.view.get(&id);
         let mut inputs = self.inputs.borrow_mut();
@@ -198,12 +211,22 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Why the certificate of the authority `arn` is not known; `None` when it is.
+pub(super) fn unread(discovered: &Discovered, arn: &str) -> Option<String> {
+    if discovered.authority(arn).is_some() {
+        return None;
+    }
+    Some(discovered.authority_failure(arn).unwrap_or("it was not asked for yet").to_owned())
+}
+
 /// Everything that a snapshot was made from.
 #[derive(Debug, Default)]
 pub struct Inputs {
     records: BTreeMap<ResourceId, Option<Arc<Record>>>,
     members: BTreeMap<Collection, Vec<Arc<Record>>>,
     instances: BTreeMap<ServiceName, Option<Arc<Vec<RegisteredInstance>>>>,
+    /// The certificates of authorities, by ARN.
+    authorities: BTreeMap<String, Option<Arc<str>>>,
     /// Services of Cloud Map of which it was asked why they were never discovered. No snapshot depends on that.
     failures: BTreeSet<ServiceName>,
     /// The virtual services that were read in an earlier view, and in which one.
@@ -223,6 +246,8 @@ pub enum Ground {
     Members(Collection),
     /// Whether a service of Cloud Map was ever discovered, and why not.
     Service(ServiceName),
+    /// The certificate of an authority, or why it was never read.
+    Authority(String),
 }
 
 impl Inputs {
@@ -263,6 +288,7 @@ impl Inputs {
                 seen.iter().all(|record| same(Some(record), now.next())) && now.next().is_none()
             })
             && self.instances.iter().all(|(service, seen)| same(seen.as_ref(), discovered.instances(service)))
+            && self.authorities.iter().all(|(arn, seen)| same(seen.as_ref(), discovered.authority(arn)))
     }
 
     /// What was looked at; of instances of Cloud Map only whether they are known.
@@ -271,7 +297,9 @@ impl Inputs {
         let members = self.members.into_keys().map(Ground::Members);
         let services: BTreeSet<ServiceName> =
             self.failures.into_iter().chain(self.instances.into_keys()).collect();
-        records.chain(members).chain(services.into_iter().map(Ground::Service)).collect()
+        let services = services.into_iter().map(Ground::Service);
+        let authorities = self.authorities.into_keys().map(Ground::Authority);
+        records.chain(members).chain(services).chain(authorities).collect()
     }
 
     /// The objects that exist among the inputs, each in the version that is in force: the earlier one of those that were read in
@@ -283,7 +311,7 @@ impl Inputs {
     }
 }
 
-fn same<T>(a: Option<&Arc<T>>, b: Option<&Arc<T>>) -> bool {
+fn same<T: ?Sized>(a: Option<&Arc<T>>, b: Option<&Arc<T>>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) => Arc::ptr_eq(a, b),
         (None, None) => true,

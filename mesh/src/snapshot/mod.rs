@@ -316,7 +316,7 @@ impl<'a> Builder<'a> {
         let Some(cluster) = self.parts.way(reader, self.mesh, self.http, target, &self.own) else { return };
         let node = &target.endpoint.node.record.id;
         let mut made_from = BTreeSet::from([self.mesh.record.id.clone(), node.clone()]);
-        if matches!(target.tls, ClientTls::Verified(_)) {
+        if matches!(target.tls, ClientTls::Verified(..)) {
             made_from.insert(self.node.record.id.clone());
         }
         self.parts.cluster(&cluster, made_from);

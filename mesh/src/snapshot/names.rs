@@ -20,6 +20,8 @@ pub const SECRET_DIGITS: usize = 16;
 pub const CERTIFICATE_SECRET: &str = "file_certificate_";
 /// What the name of trusted authorities from a file begins with.
 pub const TRUST_SECRET: &str = "file_trust_";
+/// What the name of trusted authorities of ACM PCA begins with.
+pub const ACM_TRUST_SECRET: &str = "acm_trust_";
 
 /// What the names of AWS's own endpoints end in, as App Mesh's egress filter had it. They pass on port 443 whatever the filter says.
 pub const AWS_DOMAINS: [&str; 1] = ["amazonaws.com"];
@@ -86,6 +88,11 @@ pub fn certificate_secret(hash: &str) -> String {
 /// The secret of the authorities in a file; `hash` has [`SECRET_DIGITS`] digits.
 pub fn trust_secret(hash: &str) -> String {
     format!("{TRUST_SECRET}{hash}")
+}
+
+/// The secret of authorities of ACM PCA; `hash` has [`SECRET_DIGITS`] digits.
+pub fn acm_trust_secret(hash: &str) -> String {
+    format!("{ACM_TRUST_SECRET}{hash}")
 }
 
 /// The cluster that passes connections through to where they were going.

@@ -23,13 +23,18 @@ use crate::cloud_map::Discovered;
 use crate::view::MeshView;
 
 /// The clusters of other nodes that `version`, of an answer of clusters to a proxy of `node`, was made of, as `view` would
-/// make them now. Those whose node is gone are not among them, nor is any that `keys` do not vouch for.
-pub fn recall(view: &MeshView, keys: &VersionKeys, node: &ResourceId, version: &str) -> ResourceSet {
+/// make them now with the authorities that are `discovered`. Those whose node is gone are not among them, nor is any that `keys` do not
+/// vouch for.
+pub fn recall(
+    view: &MeshView,
+    discovered: &Discovered,
+    keys: &VersionKeys,
+    node: &ResourceId,
+    version: &str,
+) -> ResourceSet {
     let claimed = keys.claimed(node, version);
     let mesh = node.mesh_name();
-    // Endpoints are not recalled, so what is discovered does not matter.
-    let discovered = Discovered::default();
-    let reader = Reader::new(view, &discovered, mesh);
+    let reader = Reader::new(view, discovered, mesh);
     let Some(found) = reader.mesh_spec().filter(|_| !claimed.is_empty()) else { return ResourceSet::new() };
     // A gateway has no client policies by which it could be said how it reached a node.
     let Some(caller) = reader.virtual_node(node.name()) else { return ResourceSet::new() };
@@ -39,7 +44,7 @@ pub fn recall(view: &MeshView, keys: &VersionKeys, node: &ResourceId, version: &
         let Spec::VirtualNode(node) = &record.spec else { continue };
         for listener in node.listeners() {
             let reached = endpoint(&reader, record.id.name(), Some(listener.port_mapping.port));
-            let targets = reached.into_iter().flat_map(|reached| ways(reached, &policies));
+            let targets = reached.into_iter().flat_map(|reached| ways(&reader, reached, &policies));
             for target in targets.filter(|target| claimed.holds(&target.cluster())) {
                 let objects = BTreeSet::from([ResourceId::mesh(mesh), record.id.clone()]);
                 let resource = resource(found.spec, http, &target, objects);
@@ -59,9 +64,13 @@ fn policies(caller: &VirtualNodeSpec) -> Vec<Option<&ClientPolicyTls>> {
 
 /// The ways in which an endpoint may be reached by these policies. The plain name does not say which way it was, so it is none of
 /// them when there are several: what was encrypted must not go on in plaintext.
-fn ways<'a>(endpoint: Endpoint<'a>, policies: &[Option<&'a ClientPolicyTls>]) -> Vec<Target<'a>> {
+fn ways<'a>(
+    reader: &Reader<'a>,
+    endpoint: Endpoint<'a>,
+    policies: &[Option<&'a ClientPolicyTls>],
+) -> Vec<Target<'a>> {
     let mut ways: Vec<Option<Target<'a>>> = Vec::new();
-    for way in policies.iter().map(|policy| Target::new(endpoint, *policy)) {
+    for way in policies.iter().map(|policy| Target::new(reader, endpoint, *policy)) {
         let same = |known: &Option<Target<'a>>| known.map(|known| known.tls) == way.map(|way| way.tls);
         if !ways.iter().any(same) {
             ways.push(way);

@@ -1,4 +1,5 @@
-//! Secrets that come on the stream: they name files of the proxy's host and hold nothing secret themselves. Pure.
+//! Secrets that come on the stream: they name files of the proxy's host or hold certificates of authorities, and nothing secret
+//! themselves. Pure.
 //!
 //! A name says what the secret holds: another file is another secret, and a listener or a cluster that asks for it changes with
 //! it. So nobody ever runs with half of a change.
@@ -35,6 +36,16 @@ pub(super) fn trust(file: &TlsFileTrust) -> Secret {
         name: names::trust_secret(&hash([certificate_chain.as_bytes()])),
         r#type: Some(secret::Type::ValidationContext(context)),
     }
+}
+
+/// Authorities of ACM PCA: their certificates, in PEM.
+pub(super) fn acm_trust(pem: String) -> Secret {
+    let name = names::acm_trust_secret(&hash([pem.as_bytes()]));
+    let source =
+        DataSource { specifier: Some(data_source::Specifier::InlineString(pem)), ..DataSource::default() };
+    let context =
+        CertificateValidationContext { trusted_ca: Some(source), ..CertificateValidationContext::default() };
+    Secret { name, r#type: Some(secret::Type::ValidationContext(context)) }
 }
 
 fn path(path: &str) -> Option<DataSource> {

@@ -1,7 +1,7 @@
 //! TLS between proxies: transport sockets of listeners and of clusters, and the secrets that they name. Pure.
 //!
 //! - **Nothing is open that was to be closed.** What cannot be served (certificates of ACM, trust in a private authority of
-//!   ACM PCA) is [`ServerTls::Closed`] or [`ClientTls::Closed`], never plaintext: [`unavailable`] names it.
+//!   ACM PCA that cannot be read) is [`ServerTls::Closed`] or [`ClientTls::Closed`], never plaintext: [`unavailable`] names it.
 //! - **Files** of the proxy's host are secrets that come on the stream ([`secret`]) and name the files; Envoy reads them again when
 //!   one is moved in their place. A name says what the secret holds, so the content of a name never changes.
 //! - **SDS** secrets come from the Unix socket of the proxy's host, by the cluster that bootstraps of App Mesh have for it.
@@ -9,6 +9,7 @@
 //!   trusts them without naming anybody means somebody in particular: a client the node that it calls, a listener its own mesh.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3::{
     ApiConfigSource, ApiVersion, ConfigSource, GrpcService, TransportSocket, api_config_source,
@@ -32,9 +33,11 @@ use fleetmesh_model::common::PortProtocol;
 use fleetmesh_model::service_discovery::ServiceDiscovery;
 use fleetmesh_model::tls::{
     ClientPolicy, ClientPolicyTls, ClientTlsCertificate, ListenerTls, ListenerTlsCertificate,
-    ListenerTlsMode, ListenerTlsValidationContextTrust, SubjectAlternativeNames, TlsValidationContextTrust,
+    ListenerTlsMode, ListenerTlsValidationContextTrust, SubjectAlternativeNames, TlsAcmTrust,
+    TlsValidationContextTrust,
 };
 
+use super::inputs::Reader;
 use super::{proto, secret};
 
 /// The longest name that is sent as the one that is asked for, in bytes: DNS has no longer one.
@@ -77,10 +80,37 @@ pub(super) enum ClientTls<'a> {
     Plaintext,
     /// TLS with whoever answers, because the node's listener has it and the client says nothing about it.
     Unverified,
-    /// TLS by the client's policy.
-    Verified(&'a ClientPolicyTls),
+    /// TLS by the client's policy, with the authorities of ACM PCA that it trusts.
+    Verified(&'a ClientPolicyTls, AcmAuthorities<'a>),
     /// No connection at all: what it is to trust cannot be had.
     Closed,
+}
+
+/// The certificates of the authorities of ACM PCA that a policy trusts, each in PEM; App Mesh has at most three. None where it
+/// trusts others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct AcmAuthorities<'a>([Option<&'a Arc<str>>; 3]);
+
+impl<'a> AcmAuthorities<'a> {
+    /// Those that `trust` names; `None` unless all of them are known.
+    fn of(reader: &Reader<'a>, trust: &TlsAcmTrust) -> Option<Self> {
+        let mut found = Self::default();
+        let arns = &trust.certificate_authority_arns;
+        if arns.is_empty() || arns.len() > found.0.len() {
+            return None;
+        }
+        // All of them are looked up: each is what the snapshot was made from.
+        let known: Vec<_> = arns.iter().map(|arn| reader.authority(arn)).collect();
+        for (place, known) in found.0.iter_mut().zip(known) {
+            *place = Some(known?);
+        }
+        Some(found)
+    }
+
+    /// The certificates, one after the other.
+    fn pem(self) -> String {
+        self.0.into_iter().flatten().map(|pem| format!("{}\n", pem.trim_end())).collect()
+    }
 }
 
 impl<'a> ClientTls<'a> {
@@ -89,6 +119,7 @@ impl<'a> ClientTls<'a> {
     /// listener has no TLS; whoever has TLS has to be who the policy says. Whoever has no policy has no certificate either, so where
     /// a listener asks for one and takes plaintext beside that, it is plaintext.
     pub(super) fn towards(
+        reader: &Reader<'a>,
         policy: Option<&'a ClientPolicyTls>,
         port: i32,
         server: Option<&ListenerTls>,
@@ -101,9 +132,10 @@ impl<'a> ClientTls<'a> {
         match policy.filter(applies) {
             Some(policy) if is_enforced(policy) || server != ServerTls::Plaintext => {
                 match policy.validation.trust {
-                    TlsValidationContextTrust::Acm(_) => Self::Closed,
+                    TlsValidationContextTrust::Acm(ref trust) => AcmAuthorities::of(reader, trust)
+                        .map_or(Self::Closed, |found| Self::Verified(policy, found)),
                     TlsValidationContextTrust::File(_) | TlsValidationContextTrust::Sds(_) => {
-                        Self::Verified(policy)
+                        Self::Verified(policy, AcmAuthorities::default())
                     }
                 }
             }
@@ -118,7 +150,7 @@ impl<'a> ClientTls<'a> {
         match self {
             Self::Plaintext => "plaintext".to_owned(),
             Self::Unverified => "tls".to_owned(),
-            Self::Verified(policy) => secret::hash([serde_json::to_vec(policy).unwrap_or_default()]),
+            Self::Verified(policy, _) => secret::hash([serde_json::to_vec(policy).unwrap_or_default()]),
             Self::Closed => "closed".to_owned(),
         }
     }
@@ -194,11 +226,11 @@ pub(super) fn client_socket(
     let policy = match tls {
         ClientTls::Plaintext | ClientTls::Closed => return TlsSocket::default(),
         ClientTls::Unverified => None,
-        ClientTls::Verified(policy) => Some(policy),
+        ClientTls::Verified(policy, authorities) => Some((policy, authorities)),
     };
     let host = discovered_name(discovery);
     let mut context = Context::new(protocol);
-    if let Some(ClientPolicyTls { certificate, enforce: _, ports: _, validation }) = policy {
+    if let Some((ClientPolicyTls { certificate, enforce: _, ports: _, validation }, authorities)) = policy {
         match certificate {
             None => {}
             Some(ClientTlsCertificate::File(file)) => {
@@ -207,7 +239,7 @@ pub(super) fn client_socket(
             Some(ClientTlsCertificate::Sds(sds)) => context.certificate(Source::Sds(&sds.secret_name)),
         }
         let trust = match &validation.trust {
-            TlsValidationContextTrust::Acm(_) => return TlsSocket::default(),
+            TlsValidationContextTrust::Acm(_) => Source::File(Box::new(secret::acm_trust(authorities.pem()))),
             TlsValidationContextTrust::File(file) => Source::File(Box::new(secret::trust(file))),
             TlsValidationContextTrust::Sds(sds) => Source::Sds(&sds.secret_name),
         };
@@ -235,7 +267,7 @@ pub(super) fn discovered_name(discovery: &ServiceDiscovery) -> String {
 
 /// Where a certificate or the authorities come from.
 enum Source<'a> {
-    /// Files on the proxy's host, as a secret on the stream.
+    /// Files on the proxy's host, or authorities of ACM PCA, as a secret on the stream.
     File(Box<Secret>),
     /// The secret of this name at the socket of the proxy's host.
     Sds(&'a str),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use fleetmesh_api::tags::{ANSWERED, PROXY_DNS_TAG};
 use fleetmesh_api::unserved::because;
 use fleetmesh_model::common::PortProtocol;
+use fleetmesh_model::foreign::printable;
 use fleetmesh_model::listener::Listener;
 use fleetmesh_model::service_discovery::ServiceDiscovery;
 use fleetmesh_model::tls::{ClientPolicy, ListenerTls, TlsValidationContextTrust};
@@ -24,14 +25,17 @@ use super::endpoint::endpoint;
 use super::inputs::{FoundInput, Ground, Reader};
 use super::lead::{self, Lead};
 use super::tls::ServerTls;
-use super::{gateway_route, health_check, note};
+use super::{gateway_route, health_check, inputs, note};
 use crate::cloud_map::{Discovered, ServiceName};
 use crate::view::{MeshView, Record};
 
 /// Why a certificate of ACM is not served, and the way out.
 const ACM_CERTIFICATE: &str = "certificates of ACM cannot be had outside of AWS's App Mesh, so the listener takes no connections; use a file, SDS, or a certificate that was exported from ACM to a file";
-/// Why trust in a private authority of ACM is not served, and the way out.
-const ACM_TRUST: &str = "authorities of ACM PCA are not read, so nothing is sent where they are to be trusted; use a file with the authority's certificate, or SDS";
+/// What becomes of trust in a private authority of ACM that cannot be read, and the way out.
+const ACM_TRUST: &str = "so nothing is sent to whom it is to vouch for; allow the control plane acm-pca:GetCertificateAuthorityCertificate on it, or use a file with the authority's certificate, or SDS";
+
+/// Why the certificate of the authority with an ARN is not known; `None` when it is.
+type Unread<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The way out for a tcp service whose port is another one's.
 const APART: &str = "; give it another port, or let names resolve on the node's machines (fleetmesh proxy dns, proxy.dns of a fleet): its virtual address is its own";
@@ -85,7 +89,7 @@ fn unserved_by(reader: &Reader<'_>, record: &Arc<Record>) -> Vec<String> {
             route(reader, router.as_ref().map_or("", |router| router.name()), spec)
         }
         Spec::VirtualService(spec) => virtual_service(reader, spec),
-        Spec::VirtualGateway(spec) => virtual_gateway(spec),
+        Spec::VirtualGateway(spec) => virtual_gateway(reader, spec),
         Spec::GatewayRoute(spec) => {
             let gateway = record.id.parent();
             route_of_gateway(reader, gateway.as_ref().map_or("", |gateway| gateway.name()), record, spec)
@@ -93,12 +97,14 @@ fn unserved_by(reader: &Reader<'_>, record: &Arc<Record>) -> Vec<String> {
     }
 }
 
-/// What of `spec` nothing serves, whatever else there is, each as `path: reason`: what would need a certificate that only AWS can
-/// hand out. What depends on it is closed, not open: an object that has any is not served as it says.
-pub fn unavailable(spec: &Spec) -> Vec<String> {
+/// What of `spec` nothing serves, whatever else there is in its mesh, each as `path: reason`: what would need a certificate that only
+/// AWS can hand out, or an authority that ACM PCA does not give this control plane. What depends on it is closed, not open: an object
+/// that has any is not served as it says.
+pub fn unavailable(discovered: &Discovered, spec: &Spec) -> Vec<String> {
+    let unread = |arn: &str| inputs::unread(discovered, arn);
     match spec {
-        Spec::VirtualNode(spec) => unavailable_of_node(spec),
-        Spec::VirtualGateway(spec) => unavailable_of_gateway(spec),
+        Spec::VirtualNode(spec) => unavailable_of_node(spec, &unread),
+        Spec::VirtualGateway(spec) => unavailable_of_gateway(spec, &unread),
         Spec::Mesh(_)
         | Spec::VirtualRouter(_)
         | Spec::Route(_)
@@ -107,22 +113,23 @@ pub fn unavailable(spec: &Spec) -> Vec<String> {
     }
 }
 
-fn unavailable_of_node(spec: &VirtualNodeSpec) -> Vec<String> {
+fn unavailable_of_node(spec: &VirtualNodeSpec, unread: Unread<'_>) -> Vec<String> {
     let mut found = Vec::new();
-    defaults(spec.backend_defaults.as_ref(), &mut found);
+    defaults(spec.backend_defaults.as_ref(), unread, &mut found);
     for (index, backend) in spec.backends().enumerate() {
         let VirtualServiceBackend { client_policy: policy, virtual_service_name: _ } = backend;
         if let Some(policy) = policy {
-            client_policy(&format!("spec.backends[{index}].virtualService.clientPolicy"), policy, &mut found);
+            let path = format!("spec.backends[{index}].virtualService.clientPolicy");
+            client_policy(&path, policy, unread, &mut found);
         }
     }
     certificates(spec.listeners().iter().map(|listener| listener.tls.as_ref()), &mut found);
     found
 }
 
-fn unavailable_of_gateway(spec: &VirtualGatewaySpec) -> Vec<String> {
+fn unavailable_of_gateway(spec: &VirtualGatewaySpec, unread: Unread<'_>) -> Vec<String> {
     let mut found = Vec::new();
-    defaults(spec.backend_defaults.as_ref(), &mut found);
+    defaults(spec.backend_defaults.as_ref(), unread, &mut found);
     certificates(spec.listeners.iter().map(|listener| listener.tls.as_ref()), &mut found);
     found
 }
@@ -137,23 +144,28 @@ fn certificates<'a>(listeners: impl Iterator<Item = Option<&'a ListenerTls>>, fo
     }
 }
 
-fn defaults(given: Option<&BackendDefaults>, found: &mut Vec<String>) {
+fn defaults(given: Option<&BackendDefaults>, unread: Unread<'_>, found: &mut Vec<String>) {
     if let Some(BackendDefaults { client_policy: Some(policy) }) = given {
-        client_policy("spec.backendDefaults.clientPolicy", policy, found);
+        client_policy("spec.backendDefaults.clientPolicy", policy, unread, found);
     }
 }
 
-fn client_policy(path: &str, policy: &ClientPolicy, found: &mut Vec<String>) {
+fn client_policy(path: &str, policy: &ClientPolicy, unread: Unread<'_>, found: &mut Vec<String>) {
     let trust = policy.tls.as_ref().map(|tls| &tls.validation.trust);
-    if let Some(TlsValidationContextTrust::Acm(_)) = trust {
-        found.push(because(&format!("{path}.tls.validation.trust.acm"), ACM_TRUST));
+    let Some(TlsValidationContextTrust::Acm(trust)) = trust else { return };
+    let arns = trust.certificate_authority_arns.iter();
+    let reasons = arns.filter_map(|arn| Some(format!("{} ({})", printable(arn), unread(arn)?)));
+    let reasons: Vec<String> = reasons.collect();
+    if !reasons.is_empty() {
+        let reason = format!("there is no certificate of {}, {ACM_TRUST}", reasons.join(" and "));
+        found.push(because(&format!("{path}.tls.validation.trust.acm"), &reason));
     }
 }
 
 fn virtual_node(reader: &Reader<'_>, record: &Record, spec: &VirtualNodeSpec) -> Vec<String> {
     let VirtualNodeSpec { backend_defaults: _, backends: _, listeners: _, logging: _, service_discovery } =
         spec;
-    let mut found = unavailable_of_node(spec);
+    let mut found = unavailable_of_node(spec, &|arn| reader.unread(arn));
     let resolves = record.tags.get(PROXY_DNS_TAG).is_some_and(|value| value == ANSWERED);
     for Conflict { backend, mut reason, apart } in egress(reader, spec).conflicts {
         // Its applications connect to virtual addresses, and each of these is one service's.
@@ -226,9 +238,9 @@ fn virtual_service(reader: &Reader<'_>, spec: &VirtualServiceSpec) -> Vec<String
     reached.err().map(unreachable).into_iter().collect()
 }
 
-fn virtual_gateway(spec: &VirtualGatewaySpec) -> Vec<String> {
+fn virtual_gateway(reader: &Reader<'_>, spec: &VirtualGatewaySpec) -> Vec<String> {
     let VirtualGatewaySpec { backend_defaults: _, listeners, logging: _ } = spec;
-    let mut found = unavailable_of_gateway(spec);
+    let mut found = unavailable_of_gateway(spec, &|arn| reader.unread(arn));
     for (index, listener) in listeners.iter().enumerate() {
         let VirtualGatewayListener { connection_pool: _, health_check, port_mapping, tls: _ } = listener;
         let check = health_check.as_ref().map(|check| check.protocol.into());

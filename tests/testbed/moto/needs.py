@@ -36,7 +36,7 @@ def of(response, service, operation):
     else:
         request = json.loads(response.body or "{}")
     account = Account(response, request)
-    found = getattr(account, f"{service}_needs", lambda _: [])(operation)
+    found = getattr(account, f"{service.replace('-', '_')}_needs", lambda _: [])(operation)
     for need in found or [Need(f"{service}:{operation}", "*")]:
         yield need._replace(context=reference.known(need.action, need.resource, need.context))
 
@@ -263,6 +263,9 @@ class Account:
             return []
         service = self.arn("servicediscovery", f"service/{self.request['ServiceId']}")
         return [Need(f"servicediscovery:{operation}", service, {"servicediscovery:ServiceArn": service})]
+
+    def acm_pca_needs(self, operation):
+        return [Need(f"acm-pca:{operation}", self.request.get("CertificateAuthorityArn", "*"))]
 
     def kms_needs(self, operation):
         request = self.request

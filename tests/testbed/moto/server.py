@@ -66,7 +66,7 @@ class Request(IAMRequest):
 
 def refusal(service, words):
     """The error that a service of this protocol answers."""
-    if service in ("kms", "ssm", "servicediscovery"):
+    if service in ("acm-pca", "kms", "ssm", "servicediscovery"):
         return Refused(400, json.dumps({"__type": "AccessDeniedException", "Message": words}))
     words = escape(words)
     if service == "ec2":

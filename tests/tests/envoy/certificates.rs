@@ -23,14 +23,31 @@ pub struct TestCertificate {
 impl TestAuthority {
     /// One of this name and serial number.
     pub fn new(name: &str, serial: u8) -> Self {
+        Self::signed(name, serial, None)
+    }
+
+    /// One below this one.
+    pub fn subordinate(&self, name: &str, serial: u8) -> Self {
+        Self::signed(name, serial, Some(self))
+    }
+
+    fn signed(name: &str, serial: u8, above: Option<&Self>) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.serial_number = Some(SerialNumber::from(vec![serial]));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(params, key), pem }
+        let certificate = match above {
+            Some(above) => params.signed_by(&key, &above.issuer),
+            None => params.self_signed(&key),
+        };
+        Self { pem: certificate.unwrap().pem(), issuer: Issuer::new(params, key) }
+    }
+
+    /// Its certificate, in PEM.
+    pub fn pem(&self) -> &str {
+        &self.pem
     }
 
     /// A certificate for `name` with this serial number.
@@ -51,6 +68,15 @@ impl TestAuthority {
         let key = KeyPair::generate().unwrap();
         let chain = params.signed_by(&key, &self.issuer).unwrap().pem();
         TestCertificate { chain, key: key.serialize_pem() }
+    }
+}
+
+impl TestCertificate {
+    /// The same with the certificate of `authority` in its chain.
+    #[must_use]
+    pub fn with(mut self, authority: &TestAuthority) -> Self {
+        self.chain.push_str(&authority.pem);
+        self
     }
 }
 

@@ -9,6 +9,8 @@
 )]
 
 mod access_log;
+mod acm_pca;
+mod acm_pca_server;
 mod bed;
 mod certificates;
 mod cloud_map;

@@ -104,7 +104,8 @@ impl StreamProxy {
             let mut request = self.request(kind, None);
             if kind == ResourceType::Cluster {
                 let version = self.accepted.get(&kind).map_or("", String::as_str);
-                request.recalled = recall(view, &version_keys(1), &node("client"), version);
+                request.recalled =
+                    recall(view, &Discovered::default(), &version_keys(1), &node("client"), version);
             }
             request
         });

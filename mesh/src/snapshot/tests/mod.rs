@@ -1,5 +1,6 @@
 //! Tests of snapshots: what they hold, that they are stable, and that a real Envoy accepts them.
 
+mod acm;
 mod bootstrap;
 mod cloud_map;
 mod content;

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::client;
 use super::corpus::{routed, to_a};
+use crate::cloud_map::Discovered;
 use crate::snapshot::{ResourceType, VersionKeys, content_version, recall};
 use crate::testing::{node, version_keys};
 use crate::view::MeshView;
@@ -28,12 +29,15 @@ fn the_version_of_clusters_shows_which_they_were() {
     let clusters = Arc::clone(client(&mesh).content(ResourceType::Cluster));
     let version = version(&mesh, &keys, "client");
     assert_eq!(content_version(&version), clusters.version);
-    let recalled = recall(&mesh, &keys, &node("client"), &version);
+    let recalled = recall(&mesh, &Discovered::default(), &keys, &node("client"), &version);
     let found = &recalled["cds_egress_apps_a_http2_80"];
     assert_eq!(recalled.len(), 1, "the other target was not among them");
     assert_eq!(found.version, clusters.resources[&found.name].version);
     for nothing in ["", "0123456789abcdef", "0123456789abcdef+", "+++"] {
-        assert!(recall(&mesh, &keys, &node("client"), nothing).is_empty(), "{nothing}");
+        assert!(
+            recall(&mesh, &Discovered::default(), &keys, &node("client"), nothing).is_empty(),
+            "{nothing}"
+        );
     }
 }
 
@@ -42,7 +46,10 @@ fn an_invented_version_or_another_nodes_recalls_nothing() {
     let (mesh, keys) = (calling_a(), version_keys(1));
     let good = version(&mesh, &keys, "client");
     let nothing = |of: &str, version: &str| {
-        assert!(recall(&mesh, &keys, &node(of), version).is_empty(), "{of}: {version}");
+        assert!(
+            recall(&mesh, &Discovered::default(), &keys, &node(of), version).is_empty(),
+            "{of}: {version}"
+        );
     };
     nothing("b", &good);
     nothing("client", &version(&mesh, &version_keys(2), "client"));
@@ -69,7 +76,7 @@ fn a_key_is_recognised_until_the_one_after_the_next() {
     let old = version(&mesh, &version_keys(1), "client");
     let recalled = |keys: &[u8]| {
         let keys: Vec<[u8; 32]> = keys.iter().map(|number| [*number; 32]).collect();
-        recall(&mesh, &VersionKeys::new(&keys), &node("client"), &old).len()
+        recall(&mesh, &Discovered::default(), &VersionKeys::new(&keys), &node("client"), &old).len()
     };
     assert_eq!((recalled(&[1]), recalled(&[2, 1]), recalled(&[3, 2]), recalled(&[3, 2, 1])), (1, 1, 0, 0));
     let newer = version(&mesh, &VersionKeys::new([&[2; 32], &[1; 32]]), "client");

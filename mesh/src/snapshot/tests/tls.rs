@@ -24,7 +24,7 @@ use crate::snapshot::{ResourceType, Snapshot, recall, unavailable, unserved};
 use crate::testing::{node, record, version_keys, view};
 use crate::view::MeshView;
 
-fn file() -> Value {
+pub(super) fn file() -> Value {
     serde_json::from_str(corpus::FILE).expect("JSON")
 }
 
@@ -36,11 +36,14 @@ fn acm() -> Value {
     json!({"acm": {"certificateArn": "arn:aws:acm:us-west-2:111122223333:certificate/x"}})
 }
 
-fn pca() -> Value {
-    json!({"acm": {"certificateAuthorityArns": ["arn:aws:acm-pca:us-west-2:111122223333:certificate-authority/x"]}})
+/// An authority of ACM PCA.
+pub(super) const PCA: &str = "arn:aws:acm-pca:us-west-2:111122223333:certificate-authority/x";
+
+pub(super) fn pca() -> Value {
+    json!({"acm": {"certificateAuthorityArns": [PCA]}})
 }
 
-fn listener(port: u16, protocol: &str, tls: Option<Value>) -> Value {
+pub(super) fn listener(port: u16, protocol: &str, tls: Option<Value>) -> Value {
     let mut listener = json!({"portMapping": {"port": port, "protocol": protocol}});
     if let Some(tls) = tls {
         listener["tls"] = tls;
@@ -48,16 +51,16 @@ fn listener(port: u16, protocol: &str, tls: Option<Value>) -> Value {
     listener
 }
 
-fn tls(mode: &str, certificate: Value) -> Option<Value> {
+pub(super) fn tls(mode: &str, certificate: Value) -> Option<Value> {
     Some(json!({"mode": mode, "certificate": certificate}))
 }
 
-fn policy(trust: &Value) -> Value {
+pub(super) fn policy(trust: &Value) -> Value {
     json!({"validation": {"trust": trust}})
 }
 
 /// `client` calls `n.local`, which the node `n` with these listeners provides, by `policy` for that backend and `defaults`.
-fn mesh(listeners: &Value, policy: Option<&Value>, defaults: Option<&Value>) -> MeshView {
+pub(super) fn mesh(listeners: &Value, policy: Option<&Value>, defaults: Option<&Value>) -> MeshView {
     let mut client = calling(&["n.local"]);
     if let Some(tls) = policy {
         client["backends"][0]["virtualService"]["clientPolicy"] = json!({"tls": tls});
@@ -260,7 +263,7 @@ fn a_client_without_a_policy_shows_no_certificate_to_a_listener_that_takes_plain
 }
 
 /// The client's clusters of the node `n`, with the TLS of each.
-fn clusters(snapshot: &Snapshot) -> Vec<(String, Option<CommonTlsContext>)> {
+pub(super) fn clusters(snapshot: &Snapshot) -> Vec<(String, Option<CommonTlsContext>)> {
     let of_n = |cluster: &Cluster| cluster.name.contains("_n_");
     let clusters = decoded::<Cluster>(snapshot, ResourceType::Cluster).filter(of_n);
     clusters.map(|cluster| (cluster.name.clone(), common_tls(cluster.transport_socket.as_ref()))).collect()
@@ -430,7 +433,7 @@ fn after_a_restart_nothing_that_was_encrypted_goes_on_in_plaintext() {
     let both = two_ways();
     let given = client(&both);
     let version = keys.version(&node("client"), ResourceType::Cluster, given.content(ResourceType::Cluster));
-    let mut recalled = recall(&both, &keys, &node("client"), &version);
+    let mut recalled = recall(&both, &Discovered::default(), &keys, &node("client"), &version);
     let now = given.content(ResourceType::Cluster);
     assert_eq!(recalled.len(), 2);
     assert!(
@@ -442,9 +445,14 @@ fn after_a_restart_nothing_that_was_encrypted_goes_on_in_plaintext() {
     let alone = mesh(&json!([listener(80, "http2", None)]), Some(&policy(&trust())), None);
     let given = client(&alone);
     let version = keys.version(&node("client"), ResourceType::Cluster, given.content(ResourceType::Cluster));
-    assert!(recall(&both, &keys, &node("client"), &version).is_empty());
-    recalled =
-        recall(&mesh(&json!([listener(80, "http2", None)]), None, None), &keys, &node("client"), &version);
+    assert!(recall(&both, &Discovered::default(), &keys, &node("client"), &version).is_empty());
+    recalled = recall(
+        &mesh(&json!([listener(80, "http2", None)]), None, None),
+        &Discovered::default(),
+        &keys,
+        &node("client"),
+        &version,
+    );
     assert_eq!(recalled.len(), 1, "no policy is left, so plaintext is what is wanted");
 }
 
@@ -457,7 +465,11 @@ fn what_only_aws_could_serve_is_closed_and_reported_with_the_way_out() {
     let reported = |name: &str| {
         let record = mesh.get(&node(name)).expect("the node");
         let all = unserved(&mesh, &Discovered::default(), record);
-        assert_eq!(all, unavailable(&record.spec), "reported of the whole and of the spec alone");
+        assert_eq!(
+            all,
+            unavailable(&Discovered::default(), &record.spec),
+            "reported of the whole and of the spec alone"
+        );
         all.into_iter()
             .map(|one| one.split_once(": ").map(|(path, _)| path.to_owned()).expect("a reason"))
             .collect::<Vec<_>>()
