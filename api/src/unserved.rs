@@ -1,7 +1,6 @@
 //! What of a mesh is stored and not in force: `GET` [`UNSERVED`](crate::urls::UNSERVED), answered at once.
 //!
-//! An entry is `path: reason`. Where the path ends in `.acm` nothing but AWS's App Mesh could serve the member, and what depends on
-//! it is closed; every other entry is of a member that is served as soon as what the reason says is mended.
+//! An entry is `path: reason`. Where the path ends in `.acm` the member is not served at all, and what depends on it is closed; every other entry is of a member that is served as soon as what the reason says is mended.
 
 use std::fmt;
 
@@ -41,7 +40,7 @@ pub fn path(entry: &str) -> &str {
     entry.split_once(": ").map_or(entry, |(path, _)| path)
 }
 
-/// Whether nothing but AWS's App Mesh could serve the member of an entry: a certificate of ACM, or trust in ACM PCA.
+/// Whether the member of an entry is not served at all: a certificate of ACM, or an authority of ACM PCA that cannot be read.
 pub fn is_unavailable(entry: &str) -> bool {
     path(entry).ends_with(".acm")
 }

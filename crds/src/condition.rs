@@ -127,8 +127,8 @@ words! {
         RefNotPermitted,
 
         // The user has to act: `Programmed`.
-        /// Nobody but AWS's App Mesh could serve a member (ACM, ACM PCA), so what depends on it is closed; the message has its path
-        /// and the way out.
+        /// A member of ACM cannot be served: a certificate, or an authority of ACM PCA that cannot be read. What depends on it is
+        /// closed; the message has its path and the way out.
         AcmUnavailable,
         /// A part of the spec is stored and not in force as things are; the message has its path, and why.
         NotInForce,

@@ -112,14 +112,17 @@ pub fn proxies(identity: &RemoteIdentity, distribution: &Distribution) -> Option
     }
 }
 
-/// What of the object is not in force, and the way out: what nobody but AWS could serve is closed, the rest waits for what its
+/// What of the object is not in force, and the way out: what ACM does not give is closed, the rest waits for what its
 /// reason says.
 fn without(unserved: &[String]) -> String {
     let (closed, hindered): (Vec<&str>, Vec<&str>) =
         unserved.iter().map(String::as_str).partition(|entry| is_unavailable(entry));
     let mut texts = Vec::new();
     if !closed.is_empty() {
-        texts.push(format!("closed, because only AWS's App Mesh could serve it: {}", closed.join("; ")));
+        texts.push(format!(
+            "closed, because ACM does not give it to the control plane: {}",
+            closed.join("; ")
+        ));
     }
     if !hindered.is_empty() {
         let reasons = hindered.join("; ");
@@ -313,7 +316,7 @@ mod tests {
         assert_eq!(
             said,
             format!(
-                "closed, because only AWS's App Mesh could serve it: {acm}; not in force as things are: {check}. Mend what is said there to be Ready"
+                "closed, because ACM does not give it to the control plane: {acm}; not in force as things are: {check}. Mend what is said there to be Ready"
             )
         );
         let reason = |unserved: &[&String]| {

@@ -195,7 +195,7 @@ impl KindScene {
             ("a proxy has not acknowledged", reported(2, vec![], vec![])),
             ("one of three proxies refused", reported(2, vec![refusal.clone()], vec![])),
             ("two of three proxies refused", reported(1, vec![refusal.clone(), refusal], vec![])),
-            ("only AWS could serve a member", reported(3, vec![], vec!["spec.x.acm: use a file".to_owned()])),
+            ("a member of ACM is not served", reported(3, vec![], vec!["spec.x.acm: use a file".to_owned()])),
             ("a part is not in force", reported(3, vec![], vec!["spec.x: why".to_owned()])),
         ];
         let row = |(state, distribution): (&str, Distribution)| {
