@@ -144,18 +144,18 @@ impl Feeds {
         Self { accounts, ..self }
     }
 
-    /// Follows the snapshots of `node` for one more proxy, until the receiver is dropped.
+    /// Follows the snapshots of `node` for one more proxy, on this instance, until the receiver is dropped.
     ///
     /// # Errors
     /// Status 3 when there is no such node, 8 when it has as many proxies as it may.
-    pub fn subscribe(&self, node: &ResourceId) -> Result<FollowedFeed, Status> {
+    pub fn subscribe(&self, node: &ResourceId, instance: Option<String>) -> Result<FollowedFeed, Status> {
         let mut nodes = self.nodes();
         let connected = nodes.get(node).map_or(0, Feed::proxies);
         if let Some(limit) = self.limit.filter(|limit| connected >= *limit) {
             let text = format!("{node} has {connected} proxies connected, and the limit is {limit}");
             return Err(Status::resource_exhausted(text));
         }
-        Ok(FollowedFeed::new(Arc::clone(&self.followed(&mut nodes, node)?.node)))
+        Ok(FollowedFeed::new(Arc::clone(&self.followed(&mut nodes, node)?.node), instance))
     }
 
     /// Enters a proxy of `node` that reports its load, with a certificate of `holder` if it needed one, until the second part of the answer is dropped. The first part says where

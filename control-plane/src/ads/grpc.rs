@@ -1,4 +1,4 @@
-//! A gRPC service of one method that streams both ways, over messages of our own. The glue between tonic and sessions;
+//! gRPC services of one or two methods that stream both ways, over messages of our own. The glue between tonic and sessions;
 //! it decides nothing.
 
 use std::convert::Infallible;
@@ -104,6 +104,11 @@ impl<M: Method> Served<M> {
     pub fn new(method: M, limit: Option<usize>) -> Self {
         Self { method, seats: Seats::new(limit), refusals: Refusals::new(M::REFUSED) }
     }
+
+    /// The same of another method, whose streams count with those of this one.
+    pub fn beside<N: Method>(&self, method: N) -> Served<N> {
+        Served { method, seats: self.seats.clone(), refusals: self.refusals.clone() }
+    }
 }
 
 impl<M: Method> NamedService for Served<M> {
@@ -136,6 +141,35 @@ where
                 .max_decoding_message_size(M::LARGEST);
             Ok(grpc.streaming(method, request.map(BodyExt::boxed_unsync)).await)
         })
+    }
+}
+
+/// Two methods of one service.
+#[derive(Clone)]
+pub struct ServedPair<M, N>(pub Served<M>, pub Served<N>);
+
+impl<M: Method, N: Method> NamedService for ServedPair<M, N> {
+    const NAME: &'static str = M::SERVICE;
+}
+
+impl<M, N, B> Service<http::Request<B>> for ServedPair<M, N>
+where
+    M: Method,
+    N: Method,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let Self(first, second) = self;
+        if request.uri().path() == N::PATH { second.call(request) } else { first.call(request) }
     }
 }
 

@@ -125,7 +125,7 @@ impl Moves {
 
     /// A proxy of a node, which runs what it is to run.
     fn proxy(&self, mesh: &str, node: &str) -> FollowedFeed {
-        let feed = self.feeds.subscribe(&ResourceId::virtual_node(mesh, node));
+        let feed = self.feeds.subscribe(&ResourceId::virtual_node(mesh, node), None);
         let mut proxy = feed.expect("the node");
         acknowledge(&mut proxy);
         proxy

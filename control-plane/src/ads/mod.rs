@@ -1,4 +1,4 @@
-//! Envoy's aggregated discovery service (ADS), for the proxies of virtual nodes; beside it, for the same proxies, the load
+//! Envoy's aggregated discovery service (ADS), for the proxies of virtual nodes, in the state of the world and in delta; beside it, for the same proxies, the load
 //! reporting service ([`load_reports`]).
 //!
 //! `commit, discovery → debounce → snapshot per node (feed) → stream (pure) → answers → ACK/NACK → distribution`
@@ -11,6 +11,8 @@
 //! for a missing, bad or expired certificate.
 
 pub mod authority;
+#[cfg(test)]
+mod delta_tests;
 pub mod feed;
 mod follow;
 mod grpc;
@@ -25,9 +27,12 @@ mod service;
 mod session;
 mod stages;
 #[cfg(test)]
+mod test_proxy;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tls_tests;
+mod variants;
 
 use std::io;
 use std::sync::Arc;
@@ -50,9 +55,9 @@ use crate::serving::STREAMS;
 use crate::tasks::Task;
 use crate::views::Views;
 use feed::{Debounce, Feeds};
-use grpc::Served;
+use grpc::{Served, ServedPair};
 use load_reports::LoadReporting;
-use service::AggregatedDiscovery;
+use service::{AggregatedDiscovery, DeltaDiscovery};
 use session::SessionContext;
 
 /// How often an idle connection is asked whether it still lives.
@@ -150,7 +155,9 @@ pub fn serve(
         shutdown: shutdown.clone(),
     };
     // Shared by all listeners.
-    let discovery = Served::new(AggregatedDiscovery(context), streams);
+    let discovery = Served::new(AggregatedDiscovery(context.clone()), streams);
+    let delta = discovery.beside(DeltaDiscovery(context));
+    let discovery = ServedPair(discovery, delta);
     let load_reporting = Served::new(load_reporting, streams);
     for listener in listeners {
         let router = Server::builder()

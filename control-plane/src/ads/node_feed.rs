@@ -6,12 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fleetmesh_mesh::ads::handover::OpenPorts;
 use fleetmesh_mesh::ads::isolation::{Isolation, Offer, Standing, Verdict};
+use fleetmesh_mesh::ads::stream::Unsettled;
 use fleetmesh_mesh::distribution::NodeRejection;
 use fleetmesh_mesh::snapshot::{ResourceType, Snapshot};
 use fleetmesh_model::ResourceId;
 use tokio::sync::{Notify, watch};
 
 use super::stages::StagedSnapshot;
+
+/// The most proxies of a node of which it is kept what their last streams left unsettled. Only proxies that refuse something, or
+/// leave while an answer is on its way, leave anything.
+const MOST_LEFT: usize = 1024;
 
 /// What the proxies of a node are to run now.
 #[derive(Clone, Debug)]
@@ -94,6 +99,8 @@ pub(super) struct NodeFeed {
     isolation: Mutex<RememberedIsolation>,
     /// Held once for each proxy that refused something and has not run everything since.
     refusing: Arc<()>,
+    /// What is not known of proxies when their streams end now, or ended, by their instances.
+    left: Mutex<BTreeMap<String, Unsettled>>,
     unsaved: Arc<Unsaved>,
     ports_moved: Arc<Notify>,
 }
@@ -121,8 +128,8 @@ impl NodeFeed {
         let memory = memory.map(|memory| memory.to_vec());
         let open = OpenPorts::new(&current.offer.wanted.ports);
         let isolation = Mutex::new(RememberedIsolation { isolation, memory, open });
-        let (current, refusing) = (watch::Sender::new(current), Arc::default());
-        Self { node, current, isolation, refusing, unsaved, ports_moved }
+        let (current, refusing, left) = (watch::Sender::new(current), Arc::default(), Mutex::default());
+        Self { node, current, isolation, refusing, left, unsaved, ports_moved }
     }
 
     /// The ports on which all its proxies take connections; nothing without proxies.
@@ -159,6 +166,10 @@ impl NodeFeed {
         }
     }
 
+    fn left(&self) -> MutexGuard<'_, BTreeMap<String, Unsettled>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn isolation(&self) -> MutexGuard<'_, RememberedIsolation> {
         self.isolation.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -173,13 +184,39 @@ pub struct FollowedFeed {
     refusing: Option<Arc<()>>,
     /// Its number among those of the node.
     number: u64,
+    /// Where it runs; proxies of which that is not known are one.
+    instance: String,
 }
 
 impl FollowedFeed {
     /// Follows `feed` for one more proxy, until this is dropped.
-    pub(super) fn new(feed: Arc<NodeFeed>) -> Self {
+    pub(super) fn new(feed: Arc<NodeFeed>, instance: Option<String>) -> Self {
+        let instance = instance.unwrap_or_default();
         let number = feed.isolation().open.connect();
-        Self { current: feed.current.subscribe(), feed, refusing: None, number }
+        Self { current: feed.current.subscribe(), feed, refusing: None, number, instance }
+    }
+
+    /// What is not known of the proxy because of its last stream.
+    pub fn unsettled(&self) -> Unsettled {
+        self.feed.left().get(&self.instance).cloned().unwrap_or_default()
+    }
+
+    /// Whether that is anything.
+    pub fn has_left(&self) -> bool {
+        self.feed.left().contains_key(&self.instance)
+    }
+
+    /// Keeps what is not known of the proxy if its stream ends now, for its next one.
+    pub fn leave(&self, unsettled: Unsettled) {
+        let mut left = self.feed.left();
+        if unsettled.is_empty() {
+            left.remove(&self.instance);
+            return;
+        }
+        if left.len() >= MOST_LEFT && !left.contains_key(&self.instance) {
+            left.pop_first();
+        }
+        left.insert(self.instance.clone(), unsettled);
     }
 
     /// Takes in what the proxy thinks of an answer, and whether it [is wary](fleetmesh_mesh::ads::isolation::Following::is_wary).

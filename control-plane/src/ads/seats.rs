@@ -1,4 +1,4 @@
-//! How many streams of one method each holder of a certificate has open.
+//! How many streams of one service each holder of a certificate has open.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -5,16 +5,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use fleetmesh_mesh::ads::blame::Blames;
 use fleetmesh_mesh::ads::identity::{self, ProxyNode};
-use fleetmesh_mesh::ads::isolation::Following;
+use fleetmesh_mesh::ads::isolation::{Following, Verdict};
 use fleetmesh_mesh::ads::names;
 use fleetmesh_mesh::ads::pace::Pace;
-use fleetmesh_mesh::ads::stream::{Request, Send, Stream, StreamEvent};
-use fleetmesh_mesh::ads::wire::{DiscoveryRequest, DiscoveryResponse};
+use fleetmesh_mesh::ads::stream::{Interest, Request, Stream, StreamEvent};
 use fleetmesh_mesh::distribution::Progress;
-use fleetmesh_mesh::snapshot::{Content, ResourceSet, ResourceType, Snapshot, content_version};
+use fleetmesh_mesh::snapshot::{ResourceSet, ResourceType, Snapshot, content_version};
 use fleetmesh_model::foreign::printable;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +22,7 @@ use super::authority;
 use super::feed::Feeds;
 use super::grpc::{self, Answers};
 use super::node_feed::FollowedFeed;
+use super::variants::{Protocol, ProxyRequest};
 use crate::distribution::{Connected, Distribution};
 use crate::listen::Peer;
 use crate::metrics::{ServerMetrics, StreamGuard};
@@ -55,29 +54,29 @@ pub struct SessionContext {
 ///
 /// # Errors
 /// The status that the stream ends with.
-pub async fn serve(
+pub async fn serve<P: Protocol>(
     context: SessionContext,
     peer: Peer,
-    mut requests: Streaming<DiscoveryRequest>,
-    answers: &Answers<DiscoveryResponse>,
+    mut requests: Streaming<P::Request>,
+    answers: &Answers<P::Answer>,
 ) -> Result<(), Status> {
     let opening = grpc::opening(&mut requests, context.first_request, &context.shutdown).await?;
     let Some(opening) = opening else { return Ok(()) };
     let gate = context.feeds.gate();
-    let described = ProxyNode::read(&opening.node).map_err(grpc::status)?;
+    let described = ProxyNode::read(P::node(&opening)).map_err(grpc::status)?;
     let node = described.proxied(gate.accounts.identity()).map_err(grpc::status)?;
     authority::admit(gate, &peer.caller, &node, SystemTime::now())?;
     let named = authority::instance(&peer.caller, described.instance())?;
     let is_newer = described.is_newer();
     drop(described);
     let instance = identity::instance(named, peer.address);
-    let feed = context.feeds.subscribe(&node)?;
+    let feed = context.feeds.subscribe(&node, instance.clone())?;
     let connected = Distribution::connect(&context.distribution, &node, peer.caller.holder(), instance);
     let following = Following::new(feed.current.borrow().offer.clone());
-    let stream = Stream::new(Arc::clone(following.target()));
+    let stream = Stream::new(P::VARIANT, Arc::clone(following.target())).after(feed.unsettled());
     tracing::info!(proxy = connected.name(), "a proxy connected");
     let (feeds, metrics) = (&context.feeds, &context.metrics);
-    let mut session = Session {
+    let mut session = Session::<P> {
         stream,
         acknowledged: None,
         feed,
@@ -98,11 +97,12 @@ pub async fn serve(
         ended = session.exchange(opening, requests, context.shutdown.clone()) => ended,
         status = authority::withdrawn(gate, &peer.caller, &node) => Err(status),
     };
+    session.feed.leave(session.stream.unsettled());
     tracing::info!(proxy = session.connected.name(), "a proxy disconnected");
     ended
 }
 
-struct Session<'a> {
+struct Session<'a, P: Protocol> {
     stream: Stream,
     /// The last snapshot that the proxy acknowledged all of.
     acknowledged: Option<Arc<Snapshot>>,
@@ -110,7 +110,7 @@ struct Session<'a> {
     following: Following,
     connected: Connected,
     feeds: &'a Feeds,
-    answers: &'a Answers<DiscoveryResponse>,
+    answers: &'a Answers<P::Answer>,
     metrics: &'a ServerMetrics,
     open: StreamGuard,
     /// Whether it is an Envoy that gets clusters in newer words.
@@ -125,11 +125,11 @@ struct Session<'a> {
     pace: Pace,
 }
 
-impl Session<'_> {
+impl<P: Protocol> Session<'_, P> {
     async fn exchange(
         &mut self,
-        opening: DiscoveryRequest,
-        mut requests: Streaming<DiscoveryRequest>,
+        opening: P::Request,
+        mut requests: Streaming<P::Request>,
         shutdown: CancellationToken,
     ) -> Result<(), Status> {
         self.request(opening).await?;
@@ -164,24 +164,16 @@ impl Session<'_> {
         }
     }
 
-    async fn request(&mut self, request: DiscoveryRequest) -> Result<(), Status> {
-        let DiscoveryRequest {
-            version_info,
-            node: _,
-            resource_names,
-            type_url,
-            response_nonce,
-            error_detail,
-        } = request;
+    async fn request(&mut self, request: P::Request) -> Result<(), Status> {
+        let ProxyRequest { type_url, nonce, error, interest } = P::read(request);
         let Some(kind) = ResourceType::from_url(&type_url) else {
             let type_url = printable(&type_url);
             tracing::debug!(proxy = self.connected.name(), type_url, "a type that is not served");
             return Ok(());
         };
-        let node = &self.stream.target().node;
-        let names = names::servable(kind, node, resource_names, self.max_names).map_err(grpc::status)?;
-        let error = error_detail.map(|status| cut(status.message));
-        let about_the_last = self.answered(kind, &response_nonce, error.is_some());
+        let interest = self.admitted(kind, &nonce, interest)?;
+        let error = error.map(cut);
+        let about_the_last = self.answered(kind, &nonce, error.is_some());
         if let Some(error) = error.as_ref().filter(|_| about_the_last) {
             tracing::warn!(
                 proxy = self.connected.name(),
@@ -190,16 +182,26 @@ impl Session<'_> {
                 "a proxy refused its configuration"
             );
         }
-        let recalled = self.recall(kind, &version_info, &response_nonce);
-        let request = Request {
-            kind,
-            version: content_version(&version_info).to_owned(),
-            names,
-            nonce: response_nonce,
-            error,
-            recalled,
-        };
-        self.event(StreamEvent::Request(request)).await
+        self.event(StreamEvent::Request(Request { kind, nonce, error, interest })).await
+    }
+
+    /// What a request says of resources, as far as the proxy can be served: names that this control plane never gives are dropped.
+    fn admitted(&self, kind: ResourceType, nonce: &str, interest: Interest) -> Result<Interest, Status> {
+        let node = &self.stream.target().node;
+        Ok(match interest {
+            Interest::Whole { version, names, recalled: _ } => {
+                let names = names::servable(kind, node, names, self.max_names).map_err(grpc::status)?;
+                let recalled = self.recall(kind, &version, nonce);
+                Interest::Whole { version: content_version(&version).to_owned(), names, recalled }
+            }
+            Interest::Change { subscribe, unsubscribe, mut versions } => {
+                let subscribe = names::servable(kind, node, subscribe, None).map_err(grpc::status)?;
+                let count = self.stream.names(kind, &subscribe);
+                names::within(kind, count, self.max_names).map_err(grpc::status)?;
+                versions.retain(|name, _| names::is_given(kind, node.mesh_name(), name));
+                Interest::Change { subscribe, unsubscribe, versions }
+            }
+        })
     }
 
     /// Counts what the proxy makes of an answer; says whether it is the last one and the proxy had not said so before.
@@ -240,13 +242,7 @@ impl Session<'_> {
         }
         // What follows from a verdict is taken in before anything is reported: what is at fault is known then, or searched for.
         let verdicts = self.stream.take_verdicts();
-        for verdict in &verdicts {
-            self.following.note(verdict);
-            self.feed.judge(verdict, self.following.is_wary());
-        }
-        if !verdicts.is_empty() {
-            self.turn();
-        }
+        self.judge(&verdicts);
         loop {
             let target = self.stream.target();
             if self.stream.is_current() {
@@ -264,17 +260,29 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Has the proxies' feed take in what this one thinks of answers.
+    fn judge(&mut self, verdicts: &[Verdict]) {
+        for verdict in verdicts {
+            self.following.note(verdict);
+            self.feed.judge(verdict, self.following.is_wary());
+        }
+        if verdicts.is_empty() {
+            return;
+        }
+        self.turn();
+        if self.feed.has_left() || verdicts.iter().any(|verdict| verdict.error.is_some()) {
+            // Not only when it ends: the proxy may connect again before this is noticed.
+            self.feed.leave(self.stream.unsettled());
+        }
+    }
+
     /// Takes an event in and sends what is to be sent then.
     async fn take_in(&mut self, event: StreamEvent) -> Result<(), Status> {
-        for Send { kind, nonce, content } in self.stream.handle(event) {
-            self.metrics.pushed(kind, content.size());
-            self.sent.insert(kind, (nonce.clone(), Instant::now()));
-            let response = DiscoveryResponse {
-                version_info: self.feeds.version(&self.stream.target().node, kind, &content),
-                resources: bodies(&content, self.is_newer),
-                type_url: kind.url().to_owned(),
-                nonce,
-            };
+        for send in self.stream.handle(event) {
+            self.metrics.pushed(send.kind, send.size());
+            self.sent.insert(send.kind, (send.nonce.clone(), Instant::now()));
+            let version = || self.feeds.version(&self.stream.target().node, send.kind, &send.content);
+            let response = P::answer(&send, version, self.is_newer);
             // Fails when the proxy is gone; the read side will say so.
             self.answers.send(Ok(response)).await.map_err(|_| Status::cancelled("the proxy is gone"))?;
         }
@@ -299,11 +307,6 @@ impl Session<'_> {
         }
         self.connected.report(Progress { acknowledged: self.acknowledged.clone(), rejections });
     }
-}
-
-/// The resources as a proxy gets them.
-fn bodies(content: &Content, is_newer: bool) -> Vec<Bytes> {
-    content.resources.values().map(|resource| resource.body(is_newer).clone()).collect()
 }
 
 /// The beginning of a proxy's words, of at most [`LONGEST_WORDS`] bytes.

@@ -1,27 +1,26 @@
-//! The service over a real connection, with the client that envoy-types generates: what proxies get, and what the
-//! distribution says of them.
+//! The service over a real connection, with the client that envoy-types generates, in both variants of the protocol: what proxies
+//! get, and what the distribution says of them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use envoy_types::pb::envoy::config::core::v3::Node;
-use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
-use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
+use envoy_types::pb::envoy::service::discovery::v3::DiscoveryRequest;
 use envoy_types::pb::google::rpc::Status as Refused;
 use fleetmesh_api::distribution::{DistributionAnswer, ObjectStatus};
+use fleetmesh_mesh::ads::stream::Variant;
 use fleetmesh_mesh::cloud_map::{Discovered, Discovery, RegisteredInstance, ServiceName};
 use fleetmesh_mesh::snapshot::ResourceType;
 use fleetmesh_mesh::testing::view;
 use fleetmesh_model::MeshName;
 use fleetmesh_tasks::Tasks;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
-use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Status, Streaming};
 
+use super::test_proxy::AdsProxy;
 use super::{AdsSettings, ProxyBooks, serve};
 use crate::distribution::Distribution;
 use crate::listen::{BoundListener, Bounds, Listen};
@@ -56,8 +55,12 @@ fn meshes() -> Arc<TestMeshes> {
     ]))
 }
 
+pub(super) const VARIANTS: [Variant; 2] = [Variant::StateOfTheWorld, Variant::Delta];
+
 /// A served mesh.
 pub(super) struct AdsWorld {
+    /// That of its proxies.
+    variant: Variant,
     pub(super) meshes: Arc<TestMeshes>,
     /// What Cloud Map knows.
     known: watch::Sender<Discovered>,
@@ -70,11 +73,16 @@ pub(super) struct AdsWorld {
 
 impl AdsWorld {
     pub(super) async fn start(limit: Option<usize>) -> Self {
+        Self::start_in(Variant::StateOfTheWorld, limit).await
+    }
+
+    pub(super) async fn start_in(variant: Variant, limit: Option<usize>) -> Self {
+        let settings = AdsSettings { max_proxies_per_node: limit, ..AdsSettings::default() };
         let bound = Listen::Tcp("127.0.0.1:0".into())
             .bind(Purpose::Proxies, None, Bounds::default())
             .await
             .expect("a port");
-        Self::start_on(bound, AdsSettings { max_proxies_per_node: limit, ..AdsSettings::default() })
+        Self { variant, ..Self::start_on(bound, settings) }
     }
 
     /// The same on this listener.
@@ -94,40 +102,28 @@ impl AdsWorld {
             metrics: metrics.clone(),
         };
         serve(views, discovered, settings, vec![bound], books, &Tasks::default(), &shutdown);
-        Self { meshes, known, distribution, loads, metrics, address, shutdown }
+        let variant = Variant::StateOfTheWorld;
+        Self { variant, meshes, known, distribution, loads, metrics, address, shutdown }
     }
 
     pub(super) async fn proxy(&self, id: &str) -> AdsProxy {
+        AdsProxy::open(self.variant, self.channel().await, id, "").await.expect("a stream")
+    }
+
+    pub(super) async fn channel(&self) -> Channel {
         let endpoint = Endpoint::from_shared(self.address.clone()).expect("an address");
-        Self::open(endpoint.connect().await.expect("connected"), id).await.expect("a stream")
+        endpoint.connect().await.expect("connected")
     }
 
     /// A proxy that says when it connects that it runs `version` of the clusters.
     pub(super) async fn proxy_with(&self, id: &str, version: &str) -> AdsProxy {
-        let endpoint = Endpoint::from_shared(self.address.clone()).expect("an address");
-        let channel = endpoint.connect().await.expect("connected");
-        Self::open_with(channel, id, version).await.expect("a stream")
+        let (variant, channel) = (Variant::StateOfTheWorld, self.channel().await);
+        AdsProxy::open(variant, channel, id, version).await.expect("a stream")
     }
 
     /// Opens a stream over `channel`.
     pub(super) async fn open(channel: Channel, id: &str) -> Result<AdsProxy, Status> {
-        Self::open_with(channel, id, "").await
-    }
-
-    async fn open_with(channel: Channel, id: &str, version: &str) -> Result<AdsProxy, Status> {
-        let mut client = AggregatedDiscoveryServiceClient::new(channel);
-        let (requests, stream) = mpsc::unbounded_channel();
-        let node = Node { id: id.into(), ..Node::default() };
-        let opening = DiscoveryRequest {
-            node: Some(node),
-            type_url: ResourceType::Cluster.url().into(),
-            version_info: version.to_owned(),
-            ..Default::default()
-        };
-        requests.send(opening).expect("open");
-        let stream = UnboundedReceiverStream::new(stream);
-        let answers = client.stream_aggregated_resources(stream).await?.into_inner();
-        Ok(AdsProxy { requests, answers })
+        AdsProxy::open(Variant::StateOfTheWorld, channel, id, "").await
     }
 
     /// Whether the metrics have this line.
@@ -161,228 +157,191 @@ impl AdsWorld {
     }
 }
 
-/// A proxy without a will of its own.
-pub(super) struct AdsProxy {
-    requests: mpsc::UnboundedSender<DiscoveryRequest>,
-    answers: Streaming<DiscoveryResponse>,
-}
-
-impl AdsProxy {
-    pub(super) async fn answer(&mut self) -> Result<Option<DiscoveryResponse>, Status> {
-        timeout(LONG, self.answers.message()).await.expect("an answer in time")
-    }
-
-    /// Awaits that the stream is refused.
-    pub(super) async fn refused(&mut self) -> Status {
-        self.answer().await.expect_err("a refusal")
-    }
-
-    pub(super) async fn take(&mut self, kind: ResourceType) -> DiscoveryResponse {
-        let answer = self.answer().await.expect("an answer").expect("the stream goes on");
-        assert_eq!(answer.type_url, kind.url());
-        answer
-    }
-
-    fn send(&self, request: DiscoveryRequest) {
-        self.requests.send(request).expect("the stream is open");
-    }
-
-    pub(super) fn acknowledge(&self, answer: &DiscoveryResponse, names: &[&str]) {
-        self.send(DiscoveryRequest {
-            version_info: answer.version_info.clone(),
-            resource_names: names.iter().map(ToString::to_string).collect(),
-            type_url: answer.type_url.clone(),
-            response_nonce: answer.nonce.clone(),
-            ..DiscoveryRequest::default()
-        });
-    }
-
-    pub(super) fn subscribe(&self, kind: ResourceType, names: &[&str]) {
-        self.acknowledge(&DiscoveryResponse { type_url: kind.url().into(), ..Default::default() }, names);
-    }
-
-    /// Takes everything, as Envoy does when it starts; gives the routes.
-    pub(super) async fn settle(&mut self) -> DiscoveryResponse {
-        let clusters = self.take(ResourceType::Cluster).await;
-        self.acknowledge(&clusters, &[]);
-        self.subscribe(ResourceType::Listener, &[]);
-        let listeners = self.take(ResourceType::Listener).await;
-        self.acknowledge(&listeners, &[]);
-        self.subscribe(ResourceType::Route, &["rds_egress_http2_80"]);
-        let routes = self.take(ResourceType::Route).await;
-        self.acknowledge(&routes, &["rds_egress_http2_80"]);
-        routes
-    }
-}
-
 pub(super) const CLIENT: &str = "mesh/apps/virtualNode/client";
 
 #[tokio::test]
 async fn a_changed_weight_is_one_answer_and_its_acknowledgement_is_reported() {
-    let world = AdsWorld::start(None).await;
-    let mut proxy = world.proxy(CLIENT).await;
-    proxy.settle().await;
-    let all = |status: &ObjectStatus| (status.proxies, status.acknowledged) == (1, 1);
-    for path in ["virtualNode/client", "virtualNode/a", "virtualRouter/r", "virtualService/s.local", ROUTE] {
-        world.until(path, all).await;
+    for variant in VARIANTS {
+        let world = AdsWorld::start_in(variant, None).await;
+        let mut proxy = world.proxy(CLIENT).await;
+        proxy.settle().await;
+        let all = |status: &ObjectStatus| (status.proxies, status.acknowledged) == (1, 1);
+        for path in
+            ["virtualNode/client", "virtualNode/a", "virtualRouter/r", "virtualService/s.local", ROUTE]
+        {
+            world.until(path, all).await;
+        }
+        world.meshes.commit(ROUTE, Some(route(50)));
+        let waiting = world.until(ROUTE, |status| status.version == 2).await;
+        assert_eq!((waiting.proxies, waiting.acknowledged), (1, 0));
+        let routes = proxy.take(ResourceType::Route).await;
+        proxy.acknowledge(&routes, &["rds_egress_http2_80"]);
+        world.until(ROUTE, all).await;
+        drop(proxy);
+        world.until(ROUTE, |status| status.proxies == 0).await;
     }
-    world.meshes.commit(ROUTE, Some(route(50)));
-    let waiting = world.until(ROUTE, |status| status.version == 2).await;
-    assert_eq!((waiting.proxies, waiting.acknowledged), (1, 0));
-    let routes = proxy.take(ResourceType::Route).await;
-    proxy.acknowledge(&routes, &["rds_egress_http2_80"]);
-    world.until(ROUTE, all).await;
-    drop(proxy);
-    world.until(ROUTE, |status| status.proxies == 0).await;
 }
 
 #[tokio::test]
 async fn a_refusal_is_reported_with_the_proxys_words_on_the_object_that_changed() {
-    let world = AdsWorld::start(None).await;
-    let mut proxy = world.proxy(CLIENT).await;
-    let before = proxy.settle().await;
-    world.until(ROUTE, |status| status.acknowledged == 1).await;
-    world.meshes.commit(ROUTE, Some(route(50)));
-    let routes = proxy.take(ResourceType::Route).await;
-    proxy.send(DiscoveryRequest {
-        resource_names: vec!["rds_egress_http2_80".into()],
-        type_url: routes.type_url.clone(),
-        response_nonce: routes.nonce.clone(),
-        error_detail: Some(Refused { code: 13, message: "not like this".into(), details: Vec::new() }),
-        ..DiscoveryRequest::default()
-    });
-    let refused = world.until(ROUTE, |status| !status.rejected.is_empty()).await;
-    assert_eq!((refused.acknowledged, &*refused.rejected[0].message), (0, "not like this"));
-    assert!(refused.rejected[0].proxy.starts_with("mesh/apps/virtualNode/client#"));
-    let others = world.distribution().await.objects;
-    let blamed: Vec<_> =
-        others.iter().filter(|one| !one.rejected.is_empty()).map(|one| &*one.resource).collect();
-    assert_eq!(blamed, ["mesh/apps/virtualRouter/r/route/x"]);
-    // What it may have taken of that is taken back.
-    let restored = proxy.take(ResourceType::Route).await;
-    assert_eq!(restored.resources, before.resources);
-    proxy.acknowledge(&restored, &["rds_egress_http2_80"]);
-    world.meshes.commit(ROUTE, Some(route(7)));
-    let routes = proxy.take(ResourceType::Route).await;
-    proxy.acknowledge(&routes, &["rds_egress_http2_80"]);
-    world.until(ROUTE, |status| status.acknowledged == 1 && status.rejected.is_empty()).await;
-    world.counts(r#"pushes_total{resource_type="route"} 4"#);
-    world.counts(r#"refusals_total{resource_type="route"} 1"#);
-    world.counts(r#"acknowledgement_seconds_count{resource_type="route"} 3"#);
-    world.counts("streams 1");
+    for variant in VARIANTS {
+        let world = AdsWorld::start_in(variant, None).await;
+        let mut proxy = world.proxy(CLIENT).await;
+        let before = proxy.settle().await;
+        world.until(ROUTE, |status| status.acknowledged == 1).await;
+        world.meshes.commit(ROUTE, Some(route(50)));
+        let routes = proxy.take(ResourceType::Route).await;
+        proxy.send(DiscoveryRequest {
+            resource_names: vec!["rds_egress_http2_80".into()],
+            type_url: routes.type_url.clone(),
+            response_nonce: routes.nonce.clone(),
+            error_detail: Some(Refused { code: 13, message: "not like this".into(), details: Vec::new() }),
+            ..DiscoveryRequest::default()
+        });
+        let refused = world.until(ROUTE, |status| !status.rejected.is_empty()).await;
+        assert_eq!((refused.acknowledged, &*refused.rejected[0].message), (0, "not like this"));
+        assert!(refused.rejected[0].proxy.starts_with("mesh/apps/virtualNode/client#"));
+        let others = world.distribution().await.objects;
+        let blamed: Vec<_> =
+            others.iter().filter(|one| !one.rejected.is_empty()).map(|one| &*one.resource).collect();
+        assert_eq!(blamed, ["mesh/apps/virtualRouter/r/route/x"]);
+        // What it may have taken of that is taken back.
+        let restored = proxy.take(ResourceType::Route).await;
+        assert_eq!(restored.resources, before.resources);
+        proxy.acknowledge(&restored, &["rds_egress_http2_80"]);
+        world.meshes.commit(ROUTE, Some(route(7)));
+        let routes = proxy.take(ResourceType::Route).await;
+        proxy.acknowledge(&routes, &["rds_egress_http2_80"]);
+        world.until(ROUTE, |status| status.acknowledged == 1 && status.rejected.is_empty()).await;
+        world.counts(r#"pushes_total{resource_type="route"} 4"#);
+        world.counts(r#"refusals_total{resource_type="route"} 1"#);
+        world.counts(r#"acknowledgement_seconds_count{resource_type="route"} 3"#);
+        world.counts("streams 1");
+    }
 }
 
 #[tokio::test]
 async fn of_two_routes_that_changed_at_once_the_one_whose_words_are_quoted_is_blamed() {
-    let world = AdsWorld::start(None).await;
-    let mut proxy = world.proxy(CLIENT).await;
-    proxy.settle().await;
-    world.until(ROUTE, |status| status.acknowledged == 1).await;
-    let action = json!({"weightedTargets": [{"virtualNode": "a", "weight": 1}]});
-    let bad = json!({"http2Route": {"action": action, "match": {"path": {"regex": "(bad"}}}});
-    world.meshes.commit(ROUTE, Some(route(50)));
-    world.meshes.commit("virtualRouter/r/route/bad", Some(bad));
-    let mut routes = proxy.take(ResourceType::Route).await;
-    if !String::from_utf8_lossy(&routes.resources[0].value).contains("(bad") {
-        // The commits fell on both sides of an update.
-        proxy.acknowledge(&routes, &["rds_egress_http2_80"]);
-        routes = proxy.take(ResourceType::Route).await;
+    for variant in VARIANTS {
+        let world = AdsWorld::start_in(variant, None).await;
+        let mut proxy = world.proxy(CLIENT).await;
+        proxy.settle().await;
+        world.until(ROUTE, |status| status.acknowledged == 1).await;
+        let action = json!({"weightedTargets": [{"virtualNode": "a", "weight": 1}]});
+        let bad = json!({"http2Route": {"action": action, "match": {"path": {"regex": "(bad"}}}});
+        world.meshes.commit(ROUTE, Some(route(50)));
+        world.meshes.commit("virtualRouter/r/route/bad", Some(bad));
+        let mut routes = proxy.take(ResourceType::Route).await;
+        if !String::from_utf8_lossy(&routes.resources[0].value).contains("(bad") {
+            // The commits fell on both sides of an update.
+            proxy.acknowledge(&routes, &["rds_egress_http2_80"]);
+            routes = proxy.take(ResourceType::Route).await;
+        }
+        proxy.send(DiscoveryRequest {
+            resource_names: vec!["rds_egress_http2_80".into()],
+            type_url: routes.type_url.clone(),
+            response_nonce: routes.nonce.clone(),
+            error_detail: Some(Refused { code: 13, message: "missing ): (bad".into(), details: Vec::new() }),
+            ..DiscoveryRequest::default()
+        });
+        world.until("virtualRouter/r/route/bad", |status| !status.rejected.is_empty()).await;
+        world.until(ROUTE, |status| status.rejected.is_empty()).await;
     }
-    proxy.send(DiscoveryRequest {
-        resource_names: vec!["rds_egress_http2_80".into()],
-        type_url: routes.type_url.clone(),
-        response_nonce: routes.nonce.clone(),
-        error_detail: Some(Refused { code: 13, message: "missing ): (bad".into(), details: Vec::new() }),
-        ..DiscoveryRequest::default()
-    });
-    world.until("virtualRouter/r/route/bad", |status| !status.rejected.is_empty()).await;
-    world.until(ROUTE, |status| status.rejected.is_empty()).await;
 }
 
 /// Requests that say nothing, more than come at once: what comes after them waits for its turn.
 #[tokio::test]
 async fn a_flood_of_requests_is_read_in_its_turn() {
-    let world = AdsWorld::start(None).await;
-    let began = Instant::now();
-    let mut proxy = world.proxy(CLIENT).await;
-    let clusters = proxy.take(ResourceType::Cluster).await;
-    for _ in 0..1100 {
-        proxy.acknowledge(&clusters, &[]);
+    for variant in VARIANTS {
+        let world = AdsWorld::start_in(variant, None).await;
+        let began = Instant::now();
+        let mut proxy = world.proxy(CLIENT).await;
+        let clusters = proxy.take(ResourceType::Cluster).await;
+        for _ in 0..1100 {
+            proxy.acknowledge(&clusters, &[]);
+        }
+        proxy.subscribe(ResourceType::Listener, &[]);
+        proxy.take(ResourceType::Listener).await;
+        // The opening one is not counted, 999 come at once, and the others at 200 a second.
+        assert!(began.elapsed() >= Duration::from_millis(500), "{:?}", began.elapsed());
     }
-    proxy.subscribe(ResourceType::Listener, &[]);
-    proxy.take(ResourceType::Listener).await;
-    // The opening one is not counted, 999 come at once, and the others at 200 a second.
-    assert!(began.elapsed() >= Duration::from_millis(500), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
 async fn what_a_refusal_says_beyond_its_bound_is_not_searched() {
     const BAD: &str = "virtualRouter/r/route/bad";
-    let world = AdsWorld::start(None).await;
-    let mut proxy = world.proxy(CLIENT).await;
-    proxy.settle().await;
-    world.until(ROUTE, |status| status.acknowledged == 1).await;
-    let mut weight = 50;
-    let (routes, quote) = loop {
-        let quote = format!("(bad{weight}");
-        let action = json!({"weightedTargets": [{"virtualNode": "a", "weight": 1}]});
-        let bad = json!({"http2Route": {"action": action, "match": {"path": {"regex": quote}}}});
-        world.meshes.commit(ROUTE, Some(route(weight)));
-        world.meshes.commit(BAD, Some(bad));
-        let routes = proxy.take(ResourceType::Route).await;
-        if String::from_utf8_lossy(&routes.resources[0].value).contains(&quote) {
-            break (routes, quote);
+    for variant in VARIANTS {
+        let world = AdsWorld::start_in(variant, None).await;
+        let mut proxy = world.proxy(CLIENT).await;
+        proxy.settle().await;
+        world.until(ROUTE, |status| status.acknowledged == 1).await;
+        let mut weight = 50;
+        let (routes, quote) = loop {
+            let quote = format!("(bad{weight}");
+            let action = json!({"weightedTargets": [{"virtualNode": "a", "weight": 1}]});
+            let bad = json!({"http2Route": {"action": action, "match": {"path": {"regex": quote}}}});
+            world.meshes.commit(ROUTE, Some(route(weight)));
+            world.meshes.commit(BAD, Some(bad));
+            let routes = proxy.take(ResourceType::Route).await;
+            if String::from_utf8_lossy(&routes.resources[0].value).contains(&quote) {
+                break (routes, quote);
+            }
+            // The commits fell on both sides of an update: once more, so that both are new at once.
+            proxy.acknowledge(&routes, &["rds_egress_http2_80"]);
+            let routes = proxy.take(ResourceType::Route).await;
+            proxy.acknowledge(&routes, &["rds_egress_http2_80"]);
+            weight += 1;
+        };
+        let message = "x".repeat(4096) + &quote;
+        proxy.send(DiscoveryRequest {
+            resource_names: vec!["rds_egress_http2_80".into()],
+            type_url: routes.type_url.clone(),
+            response_nonce: routes.nonce.clone(),
+            error_detail: Some(Refused { code: 13, message, details: Vec::new() }),
+            ..DiscoveryRequest::default()
+        });
+        for path in [ROUTE, BAD] {
+            world.until(path, |status| !status.rejected.is_empty()).await;
         }
-        // The commits fell on both sides of an update: once more, so that both are new at once.
-        proxy.acknowledge(&routes, &["rds_egress_http2_80"]);
-        let routes = proxy.take(ResourceType::Route).await;
-        proxy.acknowledge(&routes, &["rds_egress_http2_80"]);
-        weight += 1;
-    };
-    let message = "x".repeat(4096) + &quote;
-    proxy.send(DiscoveryRequest {
-        resource_names: vec!["rds_egress_http2_80".into()],
-        type_url: routes.type_url.clone(),
-        response_nonce: routes.nonce.clone(),
-        error_detail: Some(Refused { code: 13, message, details: Vec::new() }),
-        ..DiscoveryRequest::default()
-    });
-    for path in [ROUTE, BAD] {
-        world.until(path, |status| !status.rejected.is_empty()).await;
     }
 }
 
 #[tokio::test]
 async fn who_cannot_be_served_gets_app_meshs_codes() {
-    let world = AdsWorld::start(Some(1)).await;
-    for (id, code) in [
-        ("mesh/apps/virtualNode/nobody", 3),
-        ("mesh/none/virtualNode/client", 3),
-        ("mesh/apps/virtualGateway/g", 3),
-        ("", 3),
-    ] {
-        let status = world.proxy(id).await.answer().await.expect_err(id);
-        assert_eq!(i32::from(status.code()), code, "{status}");
+    for variant in VARIANTS {
+        let world = AdsWorld::start_in(variant, Some(1)).await;
+        for (id, code) in [
+            ("mesh/apps/virtualNode/nobody", 3),
+            ("mesh/none/virtualNode/client", 3),
+            ("mesh/apps/virtualGateway/g", 3),
+            ("", 3),
+        ] {
+            let status = world.proxy(id).await.answer().await.expect_err(id);
+            assert_eq!(i32::from(status.code()), code, "{status}");
+        }
+        world.counts(r#"stream_ends_total{code="INVALID_ARGUMENT"} 4"#);
+        let mut first =
+            world.proxy("arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/client").await;
+        first.settle().await;
+        let status = world.proxy(CLIENT).await.answer().await.expect_err("one is the limit");
+        assert_eq!(i32::from(status.code()), 8, "{status}");
     }
-    world.counts(r#"stream_ends_total{code="INVALID_ARGUMENT"} 4"#);
-    let mut first = world.proxy("arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/client").await;
-    first.settle().await;
-    let status = world.proxy(CLIENT).await.answer().await.expect_err("one is the limit");
-    assert_eq!(i32::from(status.code()), 8, "{status}");
 }
 
 #[tokio::test]
 async fn a_deleted_node_leaves_its_proxies_as_they_are_and_uncounted() {
-    let world = AdsWorld::start(None).await;
-    let mut proxy = world.proxy(CLIENT).await;
-    proxy.settle().await;
-    world.until(ROUTE, |status| status.acknowledged == 1).await;
-    world.meshes.commit("virtualNode/client", None);
-    world.until(ROUTE, |status| status.proxies == 0).await;
-    world.meshes.commit("virtualNode/client", Some(calling()));
-    world.until(ROUTE, |status| (status.proxies, status.acknowledged) == (1, 1)).await;
-    world.meshes.commit(ROUTE, Some(route(1)));
-    proxy.take(ResourceType::Route).await;
+    for variant in VARIANTS {
+        let world = AdsWorld::start_in(variant, None).await;
+        let mut proxy = world.proxy(CLIENT).await;
+        proxy.settle().await;
+        world.until(ROUTE, |status| status.acknowledged == 1).await;
+        world.meshes.commit("virtualNode/client", None);
+        world.until(ROUTE, |status| status.proxies == 0).await;
+        world.meshes.commit("virtualNode/client", Some(calling()));
+        world.until(ROUTE, |status| (status.proxies, status.acknowledged) == (1, 1)).await;
+        world.meshes.commit(ROUTE, Some(route(1)));
+        proxy.take(ResourceType::Route).await;
+    }
 }
 
 /// Without it every proxy would keep what it has, for ever, and nobody would know.
@@ -425,11 +384,13 @@ async fn when_nothing_makes_snapshots_any_more_serving_ends_with_an_error() {
 
 #[tokio::test]
 async fn streams_end_without_an_error_when_the_server_stops() {
-    let world = AdsWorld::start(None).await;
-    let mut proxy = world.proxy(CLIENT).await;
-    proxy.settle().await;
-    world.shutdown.cancel();
-    assert!(proxy.answer().await.expect("code 0").is_none());
+    for variant in VARIANTS {
+        let world = AdsWorld::start_in(variant, None).await;
+        let mut proxy = world.proxy(CLIENT).await;
+        proxy.settle().await;
+        world.shutdown.cancel();
+        assert!(proxy.answer().await.expect("code 0").is_none());
+    }
 }
 
 #[tokio::test]
@@ -455,33 +416,35 @@ async fn a_reader_with_a_token_waits_for_news_and_no_longer_than_it_said() {
 
 #[tokio::test]
 async fn new_instances_reach_a_proxy_and_a_failed_discovery_the_distribution() {
-    let world = AdsWorld::start(None).await;
-    let listeners = json!([{"portMapping": {"port": 80, "protocol": "http2"}}]);
-    let discovery = json!({"awsCloudMap": {"namespaceName": "apps.local", "serviceName": "a"}});
-    world
-        .meshes
-        .commit("virtualNode/a", Some(json!({"listeners": listeners, "serviceDiscovery": discovery})));
-    let service = ServiceName { namespace_name: "apps.local".into(), service_name: "a".into() };
-    let enter = |outcome| world.known.send_if_modified(|known| known.enter(&service, outcome));
-    enter(Discovery::Failed("ServiceNotFound: a".into()));
-    let status = world.until("virtualNode/a", |status| !status.unserved.is_empty()).await;
-    assert!(status.unserved[0].ends_with("was never discovered: ServiceNotFound: a"), "{status:?}");
+    for variant in VARIANTS {
+        let world = AdsWorld::start_in(variant, None).await;
+        let listeners = json!([{"portMapping": {"port": 80, "protocol": "http2"}}]);
+        let discovery = json!({"awsCloudMap": {"namespaceName": "apps.local", "serviceName": "a"}});
+        world
+            .meshes
+            .commit("virtualNode/a", Some(json!({"listeners": listeners, "serviceDiscovery": discovery})));
+        let service = ServiceName { namespace_name: "apps.local".into(), service_name: "a".into() };
+        let enter = |outcome| world.known.send_if_modified(|known| known.enter(&service, outcome));
+        enter(Discovery::Failed("ServiceNotFound: a".into()));
+        let status = world.until("virtualNode/a", |status| !status.unserved.is_empty()).await;
+        assert!(status.unserved[0].ends_with("was never discovered: ServiceNotFound: a"), "{status:?}");
 
-    let mut proxy = world.proxy(CLIENT).await;
-    let clusters = proxy.take(ResourceType::Cluster).await;
-    let names = ["cds_egress_apps_a_http2_80"];
-    proxy.subscribe(ResourceType::Endpoint, &names);
-    let instance =
-        |id: &str| RegisteredInstance { id: id.into(), unhealthy: false, attributes: Default::default() };
-    enter(Discovery::Instances(Arc::new(vec![instance("i-1")])));
-    let endpoints = proxy.take(ResourceType::Endpoint).await;
-    proxy.acknowledge(&endpoints, &names);
-    proxy.acknowledge(&clusters, &[]);
-    world.until("virtualNode/a", |status| status.unserved.is_empty()).await;
-    enter(Discovery::Failed("ThrottlingException: Rate exceeded".into()));
-    let mut other = instance("i-2");
-    other.attributes.insert("AWS_INSTANCE_IPV4".into(), "10.0.0.2".into());
-    enter(Discovery::Instances(Arc::new(vec![other])));
-    let changed = proxy.take(ResourceType::Endpoint).await;
-    assert_ne!(changed.version_info, endpoints.version_info);
+        let mut proxy = world.proxy(CLIENT).await;
+        let clusters = proxy.take(ResourceType::Cluster).await;
+        let names = ["cds_egress_apps_a_http2_80"];
+        proxy.subscribe(ResourceType::Endpoint, &names);
+        let instance =
+            |id: &str| RegisteredInstance { id: id.into(), unhealthy: false, attributes: Default::default() };
+        enter(Discovery::Instances(Arc::new(vec![instance("i-1")])));
+        let endpoints = proxy.take(ResourceType::Endpoint).await;
+        proxy.acknowledge(&endpoints, &names);
+        proxy.acknowledge(&clusters, &[]);
+        world.until("virtualNode/a", |status| status.unserved.is_empty()).await;
+        enter(Discovery::Failed("ThrottlingException: Rate exceeded".into()));
+        let mut other = instance("i-2");
+        other.attributes.insert("AWS_INSTANCE_IPV4".into(), "10.0.0.2".into());
+        enter(Discovery::Instances(Arc::new(vec![other])));
+        let changed = proxy.take(ResourceType::Endpoint).await;
+        assert_ne!(changed.version_info, endpoints.version_info);
+    }
 }

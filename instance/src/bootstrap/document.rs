@@ -56,7 +56,8 @@ fn dynamic_resources() -> Value {
     let source = json!({ "ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3" });
     json!({
         "ads_config": {
-            "api_type": "GRPC",
+            // What changes, and not everything with each change.
+            "api_type": "DELTA_GRPC",
             "grpc_services": [control_plane_service()],
             // Envoy's description of itself has some 60 KB; once per stream is enough.
             "set_node_on_first_message_only": true,

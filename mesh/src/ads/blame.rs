@@ -178,7 +178,7 @@ mod tests {
     fn nack(message: &str) -> Arc<Nack> {
         let content = || Arc::new(Content::default());
         let (kind, message) = (ResourceType::Cluster, message.to_owned());
-        Arc::new(Nack { kind, content: content(), before: content(), message })
+        Arc::new(Nack { kind, content: content(), wanted: String::new(), before: content(), message })
     }
 
     #[test]

@@ -25,13 +25,7 @@ pub fn servable(
     let asked = !names.is_empty();
     let mut kept: Vec<String> = Vec::new();
     for name in names.into_iter().filter(|name| is_given(kind, node.mesh_name(), name)) {
-        if most.is_some_and(|most| kept.len() >= most) {
-            let most = most.unwrap_or_default();
-            return Err(StreamError::resource_exhausted(format!(
-                "the request names more than {most} resources of type {}: raise --max-names-per-request",
-                kind.name()
-            )));
-        }
+        within(kind, kept.len() + 1, most)?;
         kept.push(name);
     }
     if asked && kept.is_empty() {
@@ -41,8 +35,22 @@ pub fn servable(
     Ok(kept)
 }
 
+/// Whether a proxy may name so many resources at once.
+///
+/// # Errors
+/// [`StreamCode::ResourceExhausted`](super::StreamCode::ResourceExhausted) for more than `most`.
+pub fn within(kind: ResourceType, count: usize, most: Option<usize>) -> Result<(), StreamError> {
+    match most.filter(|most| count > *most) {
+        Some(most) => Err(StreamError::resource_exhausted(format!(
+            "the request names more than {most} resources of type {}: raise --max-names-per-request",
+            kind.name()
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Whether a resource of this type of a mesh may have the name.
-fn is_given(kind: ResourceType, mesh: &str, name: &str) -> bool {
+pub fn is_given(kind: ResourceType, mesh: &str, name: &str) -> bool {
     if name.len() > LONGEST {
         return false;
     }

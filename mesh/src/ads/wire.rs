@@ -1,8 +1,10 @@
 //! The discovery protocol's messages, in the shape that this server needs. Pure.
 //!
-//! On the wire they are `envoy.service.discovery.v3.DiscoveryRequest` and `DiscoveryResponse`. Parts that are only passed on stay
+//! On the wire they are `envoy.service.discovery.v3.DiscoveryRequest` and `DiscoveryResponse`, and the same of delta. Parts that are only passed on stay
 //! bytes: Envoy may repeat its Node of some 60 KB in every request, which is then skipped, not decoded; and resources, encoded once
 //! per snapshot, are shared by all the answers that contain them.
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use prost::Message;
@@ -54,6 +56,52 @@ pub struct DiscoveryResponse {
     /// What the client repeats when it acknowledges or refuses.
     #[prost(string, tag = "5")]
     pub nonce: String,
+}
+
+/// A subscription, an acknowledgement, a refusal, or more than one of these, in delta.
+#[derive(Clone, PartialEq, Message)]
+pub struct DeltaDiscoveryRequest {
+    /// The encoded [`WireNode`]; clients may leave it out after the first request of a stream.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub node: Bytes,
+    /// The type of the resources.
+    #[prost(string, tag = "2")]
+    pub type_url: String,
+    /// The resources that the client wants from now on.
+    #[prost(string, repeated, tag = "3")]
+    pub resource_names_subscribe: Vec<String>,
+    /// Those that it does not want any more.
+    #[prost(string, repeated, tag = "4")]
+    pub resource_names_unsubscribe: Vec<String>,
+    /// In the first request for a type: the versions of the resources that the client has, by name.
+    #[prost(btree_map = "string, string", tag = "5")]
+    pub initial_resource_versions: BTreeMap<String, String>,
+    /// The nonce of the answer that this request acknowledges or refuses; empty for none.
+    #[prost(string, tag = "6")]
+    pub response_nonce: String,
+    /// Why the answer was refused; absent when it was not.
+    #[prost(message, optional, tag = "7")]
+    pub error_detail: Option<WireNack>,
+}
+
+/// What changes of the resources of one type.
+#[derive(Clone, PartialEq, Message)]
+pub struct DeltaDiscoveryResponse {
+    /// The version of all resources of the type, for people.
+    #[prost(string, tag = "1")]
+    pub system_version_info: String,
+    /// Each an encoded `envoy.service.discovery.v3.Resource`.
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub resources: Vec<Bytes>,
+    /// Their type.
+    #[prost(string, tag = "4")]
+    pub type_url: String,
+    /// What the client repeats when it acknowledges or refuses.
+    #[prost(string, tag = "5")]
+    pub nonce: String,
+    /// The names of resources that are no more.
+    #[prost(string, repeated, tag = "6")]
+    pub removed_resources: Vec<String>,
 }
 
 /// The members of `envoy.config.core.v3.Node` that say who a proxy is.
@@ -114,6 +162,8 @@ pub struct Text {
 
 #[cfg(test)]
 mod tests {
+    use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest as SentDelta;
+    use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryResponse as ReadDelta;
     use envoy_types::pb::envoy::service::discovery::v3::DiscoveryRequest as Sent;
     use envoy_types::pb::google::protobuf::Any;
     use envoy_types::pb::google::rpc::Status;
@@ -134,5 +184,39 @@ mod tests {
         let silent = Sent { error_detail: Some(Status { code: 13, ..Status::default() }), ..Sent::default() };
         let read = DiscoveryRequest::decode(Bytes::from(silent.encode_to_vec())).expect("it is read");
         assert_eq!(read.error_detail, Some(WireNack::default()));
+    }
+    /// The numbers are Envoy's.
+    #[test]
+    fn messages_of_delta_are_what_others_write_and_read() {
+        let sent = SentDelta {
+            type_url: "t".into(),
+            resource_names_subscribe: vec!["a".into(), "b".into()],
+            resource_names_unsubscribe: vec!["c".into()],
+            initial_resource_versions: [("a".to_owned(), "1".to_owned())].into(),
+            response_nonce: "7".into(),
+            error_detail: Some(Status { code: 13, message: "no".into(), ..Status::default() }),
+            ..SentDelta::default()
+        };
+        let read = DeltaDiscoveryRequest::decode(Bytes::from(sent.encode_to_vec())).expect("it is read");
+        let expected = DeltaDiscoveryRequest {
+            node: Bytes::new(),
+            type_url: "t".into(),
+            resource_names_subscribe: sent.resource_names_subscribe.clone(),
+            resource_names_unsubscribe: sent.resource_names_unsubscribe.clone(),
+            initial_resource_versions: [("a".to_owned(), "1".to_owned())].into(),
+            response_nonce: "7".into(),
+            error_detail: Some(WireNack { message: "no".into() }),
+        };
+        assert_eq!(read, expected);
+        let answer = DeltaDiscoveryResponse {
+            system_version_info: "v".into(),
+            resources: Vec::new(),
+            type_url: "t".into(),
+            nonce: "8".into(),
+            removed_resources: vec!["c".into()],
+        };
+        let read = ReadDelta::decode(answer.encode_to_vec().as_slice()).expect("it is read");
+        assert_eq!((&*read.system_version_info, &*read.type_url, &*read.nonce), ("v", "t", "8"));
+        assert_eq!(read.removed_resources, ["c"]);
     }
 }

@@ -63,6 +63,39 @@ impl ResourceType {
     }
 }
 
+/// The bytes of one resource, which all proxies share, in either variant of the protocol.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// The encoded `google.protobuf.Any` that holds it.
+    pub any: Bytes,
+    /// The encoded `envoy.service.discovery.v3.Resource`, with its name and version: in memory, the former is a part of it.
+    pub named: Bytes,
+}
+
+impl Encoded {
+    /// `any` of the resource `name` in its version `version`.
+    fn new(name: &str, version: &str, any: Vec<u8>) -> Self {
+        let length = any.len();
+        let mut whole = NamedResource { version: version.to_owned(), any, name: name.to_owned() };
+        let named = Bytes::from(whole.encode_to_vec());
+        (whole.version, whole.any) = Default::default();
+        // What comes after it is the name.
+        let end = named.len() - whole.encoded_len();
+        Self { any: named.slice(end - length..end), named }
+    }
+}
+
+/// `envoy.service.discovery.v3.Resource`.
+#[derive(Clone, PartialEq, Message)]
+struct NamedResource {
+    #[prost(string, tag = "1")]
+    version: String,
+    #[prost(bytes = "vec", tag = "2")]
+    any: Vec<u8>,
+    #[prost(string, tag = "3")]
+    name: String,
+}
+
 /// One Envoy resource.
 #[derive(Debug)]
 pub struct Resource {
@@ -70,11 +103,11 @@ pub struct Resource {
     pub name: String,
     /// A hash of its content.
     pub version: String,
-    /// The encoded `google.protobuf.Any` that holds it.
-    pub body: Bytes,
+    /// It as it is sent.
+    pub encoded: Encoded,
     /// The same for proxies of Envoy 1.34 or later ([`ProxyNode::is_newer`](crate::ads::identity::ProxyNode::is_newer)), where they get it in
     /// other words.
-    pub newer: Option<Bytes>,
+    pub newer: Option<Encoded>,
     /// The clusters it refers to; empty for clusters.
     pub clusters: BTreeSet<String>,
     /// The App Mesh objects it was made from.
@@ -89,30 +122,51 @@ impl Resource {
         clusters: BTreeSet<String>,
         objects: BTreeSet<ResourceId>,
     ) -> Self {
-        let body = encoded(message);
-        Self { name: name.into(), version: hash([body.as_ref()]), body, newer: None, clusters, objects }
+        let (name, any) = (name.into(), encoded(message));
+        let version = hash([any.as_slice()]);
+        Self::stored(name, version, any, clusters, objects)
+    }
+
+    /// One that was encoded before, as its `any`.
+    pub(crate) fn stored(
+        name: String,
+        version: String,
+        any: Vec<u8>,
+        clusters: BTreeSet<String>,
+        objects: BTreeSet<ResourceId>,
+    ) -> Self {
+        let encoded = Encoded::new(&name, &version, any);
+        Self { name, version, encoded, newer: None, clusters, objects }
     }
 
     /// Encodes a cluster in the words of all proxies. Its version is that of the older ones: what it says is the same.
     pub fn of_cluster(cluster: &Cluster, objects: BTreeSet<ResourceId>) -> Self {
-        let newer = dns::by_extension(cluster).map(|newer| encoded(&newer));
-        Self { newer, ..Self::new(cluster.name.clone(), cluster, BTreeSet::new(), objects) }
+        let made = Self::new(cluster.name.clone(), cluster, BTreeSet::new(), objects);
+        let newer = dns::by_extension(cluster);
+        let newer = newer.map(|newer| Encoded::new(&made.name, &made.version, encoded(&newer)));
+        Self { newer, ..made }
+    }
+
+    /// The `google.protobuf.Any` of it, in the words of all proxies.
+    pub fn body(&self) -> &Bytes {
+        &self.encoded.any
     }
 
     /// What a proxy gets.
-    pub fn body(&self, is_newer: bool) -> &Bytes {
-        self.newer.as_ref().filter(|_| is_newer).unwrap_or(&self.body)
+    pub fn encoded(&self, is_newer: bool) -> &Encoded {
+        self.newer.as_ref().filter(|_| is_newer).unwrap_or(&self.encoded)
     }
 
-    fn size(&self) -> usize {
-        self.body(true).len().max(self.body.len())
+    /// At most how many bytes it takes in an answer: itself, a tag, a length, and a mark in the version.
+    pub fn size(&self) -> usize {
+        self.encoded(true).named.len().max(self.encoded.named.len()) + 24
     }
 }
 
-fn encoded<T: Message + Name>(message: &T) -> Bytes {
+fn encoded<T: Message + Name>(message: &T) -> Vec<u8> {
     let any =
         envoy_types::pb::google::protobuf::Any { type_url: T::type_url(), value: message.encode_to_vec() };
-    Bytes::from(any.encode_to_vec())
+    any.encode_to_vec()
 }
 
 /// Resources of one type, by name.
@@ -136,9 +190,9 @@ impl Content {
         Self { version: hash(parts), resources }
     }
 
-    /// At most how many bytes the resources take in an answer: each its body, a tag, a length and a mark in the version.
+    /// At most how many bytes the resources take in an answer.
     pub fn size(&self) -> usize {
-        self.resources.values().map(|resource| resource.size() + 24).sum()
+        self.resources.values().map(|resource| resource.size()).sum()
     }
 
     /// Whether both have the resource `name`, the same version of it.
@@ -170,4 +224,23 @@ pub(super) fn hash(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String 
         hasher.update(part);
     }
     format!("{:.16}", hex::encode(hasher.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::envoy::service::discovery::v3::Resource as Sent;
+    use envoy_types::pb::google::protobuf::Any;
+
+    use super::*;
+
+    #[test]
+    fn both_variants_of_the_protocol_share_the_bytes_of_a_resource() {
+        let cluster = Cluster { name: "c".into(), ..Cluster::default() };
+        let made = Resource::of_cluster(&cluster, BTreeSet::new());
+        let Encoded { any, named } = made.encoded(false);
+        let sent = Sent::decode(named.clone()).expect("a resource");
+        assert_eq!((sent.name.as_str(), &sent.version), ("c", &made.version));
+        assert_eq!(sent.resource, Some(Any::decode(any.clone()).expect("an Any")));
+        assert!(named.as_ptr_range().contains(&any.as_ptr()), "the same bytes, not a copy");
+    }
 }

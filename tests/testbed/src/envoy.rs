@@ -135,6 +135,17 @@ async fn render(resource: &str, control_plane: &str, more: impl IntoIterator<Ite
     command::run(render).await.context("cannot render the bootstrap")
 }
 
+/// `bootstrap` in the words of AWS's image, which asks for the state of the world.
+///
+/// # Panics
+/// It asks for that already.
+#[must_use]
+pub fn state_of_the_world(bootstrap: &str) -> String {
+    let (ours, other) = ("api_type: DELTA_GRPC\n", "api_type: GRPC\n");
+    assert_eq!(bootstrap.matches(ours).count(), 1, "the bootstrap asks for delta: {bootstrap}");
+    bootstrap.replace(ours, other)
+}
+
 /// The addresses that the Envoy on `instance` balances over in `cluster`.
 ///
 /// # Errors

@@ -26,6 +26,8 @@ pub const NOWHERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 250);
 
 /// Everything but the members of the mesh. Fields are dropped in this order.
 pub struct Bed {
+    /// Whether proxies ask for the state of the world, as those of AWS's image do.
+    pub state_of_the_world: bool,
     dns: Option<Process>,
     network: Network,
     pub control_plane: ControlPlane,
@@ -60,7 +62,8 @@ impl Bed {
             made.push(network.instance(name, &run).await.unwrap());
         }
         let api = AppMeshRequests::new(&control_plane.endpoint());
-        (Self { dns: None, network, control_plane, api, run }, made.try_into().unwrap())
+        let bed = Self { state_of_the_world: false, dns: None, network, control_plane, api, run };
+        (bed, made.try_into().unwrap())
     }
 
     /// Starts DNS: `NAME.apps.local` of each instance is its IPv4 address, each name of `services` is [`NOWHERE`].
@@ -118,9 +121,13 @@ impl Bed {
     }
 
     async fn bootstrap(&self, instance: &NetnsInstance) -> String {
-        let resource = ResourceId::virtual_node(MESH, instance.name()).to_string();
+        self.bootstrap_of(&ResourceId::virtual_node(MESH, instance.name())).await
+    }
+
+    async fn bootstrap_of(&self, resource: &ResourceId) -> String {
         let socket = format!("unix:{}", self.control_plane.ads_socket().display());
-        envoy::bootstrap(&resource, &socket, None).await.unwrap()
+        let ours = envoy::bootstrap(&resource.to_string(), &socket, None).await.unwrap();
+        if self.state_of_the_world { envoy::state_of_the_world(&ours) } else { ours }
     }
 
     async fn join_as(
@@ -148,9 +155,8 @@ impl Bed {
     /// Makes `instance` a proxy of the virtual gateway of its own name: Envoy alone, without interception. Awaits that it
     /// serves.
     pub async fn join_gateway(&self, instance: NetnsInstance) -> MeshMember {
-        let resource = ResourceId::virtual_gateway(MESH, instance.name()).to_string();
-        let socket = format!("unix:{}", self.control_plane.ads_socket().display());
-        let mut envoy = Envoy::start(&resource, &socket, &instance, &self.run).await.unwrap();
+        let bootstrap = self.bootstrap_of(&ResourceId::virtual_gateway(MESH, instance.name())).await;
+        let mut envoy = Envoy::start_with(&bootstrap, &instance, &self.run).unwrap();
         envoy.ready(&instance, LIMIT).await.unwrap();
         MeshMember { envoy, servers: Vec::new(), instance }
     }

@@ -123,6 +123,15 @@ fn by(phase: &'static str, who: &'static str) -> impl Fn(&Tally) -> bool {
 
 #[tokio::test]
 async fn registered_instances_serve_and_no_failure_takes_one_away() {
+    instances(false).await;
+}
+
+#[tokio::test]
+async fn registered_instances_serve_and_no_failure_takes_one_away_in_the_state_of_the_world() {
+    instances(true).await;
+}
+
+async fn instances(state_of_the_world: bool) {
     if !userns::wanted() {
         return;
     }
@@ -132,6 +141,7 @@ async fn registered_instances_serve_and_no_failure_takes_one_away() {
     let plane = control_plane(&run, &front.url).await;
     let names = ["client", "red", "blue", "green"];
     let (mut bed, [client, red, blue, green]) = Bed::around(plane, run, names).await;
+    bed.state_of_the_world = state_of_the_world;
     bed.names(&[&client, &red, &blue, &green], &["shop.apps.local"]).await;
     cloud_map.register(&red, "v1").await;
     cloud_map.register(&green, "v2").await;

@@ -45,12 +45,22 @@ async fn answers(client: &MeshMember, service: &str, who: &str) {
 
 #[tokio::test]
 async fn a_route_that_envoy_refuses_takes_down_no_neighbour() {
+    isolation(false).await;
+}
+
+#[tokio::test]
+async fn a_route_that_envoy_refuses_takes_down_no_neighbour_in_the_state_of_the_world() {
+    isolation(true).await;
+}
+
+async fn isolation(state_of_the_world: bool) {
     if !userns::wanted() {
         return;
     }
     const SHOP: &str = "shop.apps.local";
     const CART: &str = "cart.apps.local";
     let (mut bed, [client, red, blue]) = Bed::start("isolation", ["client", "red", "blue"]).await;
+    bed.state_of_the_world = state_of_the_world;
     bed.names(&[&client, &red, &blue], &[SHOP, CART]).await;
     let ports = [("http2", 8001)];
     let to = |target: &str| http2_route(&targets(&[(target, 8001, 1)]));

@@ -32,10 +32,20 @@ impl Updates {
 
 #[tokio::test]
 async fn no_request_fails_and_nothing_is_pushed_again() {
+    outage(false).await;
+}
+
+#[tokio::test]
+async fn no_request_fails_and_nothing_is_pushed_again_in_the_state_of_the_world() {
+    outage(true).await;
+}
+
+async fn outage(state_of_the_world: bool) {
     if !userns::wanted() {
         return;
     }
     let (mut bed, [client, red, blue]) = Bed::start("outage", ["client", "red", "blue"]).await;
+    bed.state_of_the_world = state_of_the_world;
     bed.names(&[&client, &red, &blue], &["shop.apps.local"]).await;
     let ports = [("http2", 8001)];
     let all = route("shop", "all");

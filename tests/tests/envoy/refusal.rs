@@ -35,10 +35,20 @@ async fn rejected(bed: &Bed, id: &ResourceId) -> Value {
 
 #[tokio::test]
 async fn a_bad_change_is_refused_and_traffic_goes_on() {
+    bad_changes(false).await;
+}
+
+#[tokio::test]
+async fn a_bad_change_is_refused_and_traffic_goes_on_in_the_state_of_the_world() {
+    bad_changes(true).await;
+}
+
+async fn bad_changes(state_of_the_world: bool) {
     if !userns::wanted() {
         return;
     }
     let (mut bed, [client, red, blue]) = Bed::start("refusal", ["client", "red", "blue"]).await;
+    bed.state_of_the_world = state_of_the_world;
     bed.names(&[&client, &red, &blue], &["shop.apps.local"]).await;
     let ports = [("http2", 8001)];
     let (to_red, to_blue) = (targets(&[("red", 8001, 1)]), targets(&[("blue", 8001, 1)]));

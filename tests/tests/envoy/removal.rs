@@ -28,10 +28,20 @@ async fn has_only(client: &MeshMember, clusters: &[&str]) {
 
 #[tokio::test]
 async fn what_is_deleted_leaves_no_cluster_behind() {
+    deletions(false).await;
+}
+
+#[tokio::test]
+async fn what_is_deleted_leaves_no_cluster_behind_in_the_state_of_the_world() {
+    deletions(true).await;
+}
+
+async fn deletions(state_of_the_world: bool) {
     if !userns::wanted() {
         return;
     }
     let (mut bed, [client, red, blue]) = Bed::start("removal", ["client", "red", "blue"]).await;
+    bed.state_of_the_world = state_of_the_world;
     bed.names(&[&client, &red, &blue], &["one.apps.local", "two.apps.local"]).await;
     let ports = [("http2", 8001)];
     let to = |name| targets(&[(name, 8001, 1)]);

@@ -114,7 +114,9 @@ impl Isolation {
         }
         let answered = |name: &str| content.resources.contains_key(name);
         let mut unproven = self.unproven(&Decoder::default(), kind, answered);
-        if unproven.is_empty() && before.is_none() && !unknown_prior_state {
+        let had = |name: &String| before.as_ref().is_some_and(|had| had.content.resources.contains_key(name));
+        let is_new = !content.resources.is_empty() && !content.resources.keys().any(had);
+        if unproven.is_empty() && is_new && !unknown_prior_state {
             self.proof.doubt(kind, content);
             self.forget_passed(kind);
             unproven = self.unproven(&Decoder::default(), kind, answered);

@@ -129,7 +129,7 @@ impl ResourceRow {
         Self {
             name: resource.name.clone(),
             version: resource.version.clone(),
-            body: STANDARD.encode(&resource.body),
+            body: STANDARD.encode(resource.body()),
             clusters: resource.clusters.clone(),
             objects: names(&resource.objects),
         }
@@ -137,9 +137,9 @@ impl ResourceRow {
 
     fn resource(self, owner: Account) -> Option<Arc<Resource>> {
         let Self { name, version, body, clusters, objects } = self;
-        let body = STANDARD.decode(body).ok()?.into();
+        let body = STANDARD.decode(body).ok()?;
         let objects = ids(&objects, owner)?;
-        Some(Arc::new(Resource { name, version, body, newer: None, clusters, objects }))
+        Some(Arc::new(Resource::stored(name, version, body, clusters, objects)))
     }
 }
 

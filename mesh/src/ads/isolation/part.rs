@@ -81,7 +81,7 @@ fn form(snapshot: &Snapshot, resource: &Resource, host: &VirtualHost) -> Resourc
 
 /// The virtual host that a form of one holds.
 pub(super) fn virtual_host(form: &Resource) -> Option<VirtualHost> {
-    let any = Any::decode(form.body.clone()).ok()?;
+    let any = Any::decode(form.body().clone()).ok()?;
     VirtualHost::decode(any.value.as_slice()).ok()
 }
 
@@ -90,7 +90,7 @@ pub(super) fn configuration(kind: ResourceType, resource: &Resource) -> Option<R
     if kind != ResourceType::Route {
         return None;
     }
-    let any = Any::decode(resource.body.clone()).ok()?;
+    let any = Any::decode(resource.body().clone()).ok()?;
     RouteConfiguration::decode(any.value.as_slice()).ok()
 }
 

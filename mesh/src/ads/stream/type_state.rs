@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::Nack;
+use super::subscription::Subscription;
+use super::{Changes, Nack};
 use crate::ads::isolation::{Acknowledged, Verdict};
 use crate::snapshot::{Content, Resource, ResourceSet, ResourceType, Snapshot};
 
@@ -20,62 +21,83 @@ pub(super) struct TypeState {
     pub(super) acknowledged: bool,
     /// Whether the proxy runs something of an earlier stream that is not known here.
     pub(super) unknown_prior_state: bool,
-    /// What was sent and then refused or overtaken: the proxy may run parts of it.
+    /// In delta: the names of what the proxy has, or may have, from an earlier stream in a form that is not known here.
+    pub(super) unknown: BTreeSet<String>,
+    /// The names of what was not settled on an earlier stream, until this one settles it.
+    pub(super) unsettled: BTreeSet<String>,
+    /// What was sent and then refused or overtaken, and in delta what was to be removed by that: the proxy may run parts of it.
     pub(super) maybe_applied: Vec<Arc<Resource>>,
     pub(super) nack: Option<Arc<Nack>>,
-    /// Of endpoints: those that the proxy needs again, because their clusters were sent anew.
+    /// What the proxy needs again although it has it: endpoints whose clusters were sent anew, and in delta what it asked for again.
     pub(super) renew: BTreeSet<String>,
     pub(super) in_flight: Option<InFlight>,
     pub(super) last_nonce: String,
 }
 
+/// An answer that the proxy has not judged.
 #[derive(Debug)]
 pub(super) struct InFlight {
+    /// All that the proxy is to have of the type.
+    pub(super) wanted: Arc<Content>,
+    /// What of that it has when it acknowledges this.
     pub(super) content: Arc<Content>,
+    /// In delta: what the answer holds.
+    pub(super) changes: Option<Changes>,
     /// The snapshot that it was made from.
     pub(super) of: Arc<Snapshot>,
     pub(super) overdue: bool,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Subscription {
-    Everything,
-    Names(BTreeSet<String>),
+impl InFlight {
+    /// What the answer holds.
+    fn said(&self) -> Arc<Content> {
+        self.changes.as_ref().map_or_else(|| Arc::clone(&self.content), |said| said.content(&self.content))
+    }
 }
 
 impl TypeState {
     /// Takes in the acknowledgement or the nack of the answer in flight; gives what the proxy thinks of it if there was one.
     pub(super) fn settle(&mut self, kind: ResourceType, error: Option<String>) -> Option<Verdict> {
-        let InFlight { content, of, .. } = self.in_flight.take()?;
+        let sent = self.in_flight.take()?;
         let before = self
             .acked_of
             .as_ref()
             .map(|of| Acknowledged { content: Arc::clone(&self.acked), of: Arc::clone(of) });
+        let content = if error.is_some() { sent.said() } else { Arc::clone(&sent.content) };
         let verdict = Verdict {
             kind,
             content: Arc::clone(&content),
-            of: Arc::clone(&of),
+            of: Arc::clone(&sent.of),
             error: error.clone(),
             before,
             unknown_prior_state: self.unknown_prior_state,
         };
         match error {
             Some(message) => {
-                let before = Arc::clone(&self.acked);
-                self.doubt(kind, &content);
-                self.nack = Some(Arc::new(Nack { kind, content, before, message }));
+                let (before, wanted) = (Arc::clone(&self.acked), sent.wanted.version.clone());
+                self.doubt(kind, &sent);
+                self.nack = Some(Arc::new(Nack { kind, content, wanted, before, message }));
             }
-            None => {
-                let settled = |name: &String| kind.is_complete() || content.resources.contains_key(name);
-                self.maybe_applied.retain(|resource| !settled(&resource.name));
-                self.acked = if kind.is_complete() { content } else { self.merged(&content) };
-                self.acked_of = Some(of);
-                self.nack = None;
-                self.unknown_prior_state &= !self.is_known();
-                self.acknowledged = true;
-            }
+            None => self.acknowledge(kind, sent),
         }
+        self.forget_uncovered();
         Some(verdict)
+    }
+
+    fn acknowledge(&mut self, kind: ResourceType, InFlight { content, changes, of, .. }: InFlight) {
+        let named: Option<HashSet<&str>> = changes.as_ref().map(|changes| changes.names().collect());
+        let settled = |name: &str| match &named {
+            Some(named) => named.contains(name),
+            None => kind.is_complete() || content.resources.contains_key(name),
+        };
+        self.maybe_applied.retain(|resource| !settled(&resource.name));
+        self.unknown.retain(|name| !settled(name));
+        self.unsettled.retain(|name| !settled(name));
+        self.acked = if kind.is_complete() { content } else { self.merged(&content) };
+        self.acked_of = Some(of);
+        self.nack = None;
+        self.unknown_prior_state &= !self.is_known();
+        self.acknowledged = true;
     }
 
     /// What the proxy has after an answer that removes nothing: of a type that is not complete.
@@ -92,24 +114,32 @@ impl TypeState {
 
     /// Prepares for an answer that overtakes one the proxy has not acknowledged.
     pub(super) fn overtake(&mut self, kind: ResourceType) {
-        if let Some(InFlight { content, .. }) = self.in_flight.take() {
-            self.doubt(kind, &content);
+        if let Some(sent) = self.in_flight.take() {
+            self.doubt(kind, &sent);
         }
     }
 
-    /// The proxy may have taken any part of `content`: what it would add may be there, what it would remove may be gone.
-    fn doubt(&mut self, kind: ResourceType, content: &Content) {
+    /// The proxy may have taken any part of `sent`: what it would add may be there, what it would remove may be gone.
+    fn doubt(&mut self, kind: ResourceType, sent: &InFlight) {
         // Each once: a proxy that refuses the same again and again must not make this grow.
         let known: HashSet<(&str, &str)> =
             self.maybe_applied.iter().map(|old| (old.name.as_str(), old.version.as_str())).collect();
-        let new = content.resources.values();
+        let certain = |name: &str| match &sent.changes {
+            Some(changes) => !changes.removed.iter().any(|removed| removed == name),
+            None => kind != ResourceType::Cluster || sent.content.resources.contains_key(name),
+        };
+        let acked = self.acked.resources.iter();
+        let (certain, gone): (ResourceSet, ResourceSet) = acked
+            .map(|(name, resource)| (name.clone(), Arc::clone(resource)))
+            .partition(|(name, _)| certain(name));
+        let said = sent.said();
+        // In the state of the world, what the next answer leaves out is removed by that.
+        let may_stay = gone.values().filter(|_| sent.changes.is_some());
+        let new = said.resources.values().chain(may_stay);
         let new = new.filter(|new| !known.contains(&(new.name.as_str(), new.version.as_str())));
         let new: Vec<Arc<Resource>> = new.cloned().collect();
         self.maybe_applied.extend(new);
-        if kind == ResourceType::Cluster {
-            let certain =
-                self.acked.resources.iter().filter(|(name, _)| content.resources.contains_key(*name));
-            let certain = certain.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect();
+        if !gone.is_empty() {
             self.acked = Arc::new(Content::new(certain));
         }
     }
@@ -120,19 +150,29 @@ impl TypeState {
         self.acked.resources.values().chain(sent).chain(&self.maybe_applied)
     }
 
-    /// Whether the proxy subscribes to just these names already.
-    pub(super) fn subscribes(&self, kind: ResourceType, names: &[String]) -> bool {
-        match &self.subscription {
-            Some(Subscription::Everything) => is_everything(kind, names),
-            Some(Subscription::Names(old)) if !is_everything(kind, names) => {
-                names.iter().all(|name| old.contains(name))
-                    && names.iter().collect::<BTreeSet<_>>().len() == old.len()
-            }
-            _ => false,
-        }
+    /// The names of what the proxy may have in another form than it acknowledged, or not at all, or all the same.
+    pub(super) fn maybe_applied_names(&self) -> BTreeSet<&str> {
+        let sent = self.in_flight.iter().flat_map(|sent| &sent.changes).flat_map(Changes::names);
+        let refused = self.maybe_applied.iter().map(|resource| resource.name.as_str());
+        self.unknown.iter().map(String::as_str).chain(refused).chain(sent).collect()
     }
 
-    /// Takes in the names that the proxy subscribes to; says whether they changed and an answer could hold any. Fewer
+    /// The same as of now, for the next stream.
+    pub(super) fn unsettled_names(&self) -> BTreeSet<String> {
+        let sent = self.in_flight.iter().flat_map(|sent| {
+            let changed = sent.content.resources.values().filter(|resource| {
+                let acked = self.acked.resources.get(&resource.name);
+                sent.changes.is_none() && acked.is_none_or(|acked| acked.version != resource.version)
+            });
+            let said = sent.changes.iter().flat_map(Changes::names);
+            changed.map(|resource| resource.name.as_str()).chain(said)
+        });
+        let refused = self.maybe_applied.iter().map(|resource| resource.name.as_str());
+        let names = refused.chain(sent).chain(self.unsettled.iter().map(String::as_str));
+        names.map(str::to_owned).collect()
+    }
+
+    /// Takes in the names that the proxy subscribes to, all of them; says whether they changed and an answer could hold any. Fewer
     /// names need an answer too: the proxy's version is to be the one of what it has, also when it connects again.
     pub(super) fn subscribe(
         &mut self,
@@ -140,52 +180,67 @@ impl TypeState {
         names: Vec<String>,
         available: &ResourceSet,
     ) -> bool {
-        let new = match is_everything(kind, &names) {
-            true => Subscription::Everything,
-            false => Subscription::Names(names.into_iter().collect()),
-        };
-        let changed = match (&self.subscription, &new) {
-            (Some(Subscription::Names(old)), Subscription::Names(new)) => {
-                new != old && new.iter().any(|name| available.contains_key(name))
+        let new = Subscription::of(kind, names);
+        let changed = self.subscription.as_ref().is_some_and(|old| match new.everything {
+            true => !old.everything,
+            false => {
+                !old.everything && new != *old && new.names.iter().any(|name| available.contains_key(name))
             }
-            (Some(Subscription::Names(_)), Subscription::Everything) => true,
-            _ => false,
-        };
-        if let Subscription::Names(names) = &new {
-            self.forget_all_but(names);
-        }
+        });
         self.subscription = Some(new);
-        self.unknown_prior_state &= !(self.names_nothing() || self.acknowledged && self.is_known());
+        self.resubscribed();
         changed
+    }
+
+    /// Takes in how a delta request changes what the proxy subscribes to; says whether it does.
+    pub(super) fn change(
+        &mut self,
+        kind: ResourceType,
+        subscribe: Vec<String>,
+        unsubscribe: Vec<String>,
+    ) -> bool {
+        let opening = self.subscription.is_none();
+        let nothing = subscribe.is_empty() && unsubscribe.is_empty();
+        let subscription = self.subscription.get_or_insert_default();
+        let again = subscription.add(kind, opening, subscribe);
+        let kept = subscription.remove(unsubscribe);
+        if !opening {
+            self.renew.extend(again.into_iter().chain(kept));
+        }
+        self.resubscribed();
+        opening || !nothing
+    }
+
+    fn resubscribed(&mut self) {
+        self.forget_uncovered();
+        self.unknown_prior_state &= !(self.names_nothing() || self.acknowledged && self.is_known());
     }
 
     /// Whether what was acknowledged covers everything that the proxy subscribed to.
     fn is_known(&self) -> bool {
-        match &self.subscription {
-            Some(Subscription::Names(names)) => {
-                names.iter().all(|name| self.acked.resources.contains_key(name))
-            }
-            _ => true,
-        }
+        let acked = &self.acked.resources;
+        let named = self.subscription.iter().filter(|subscription| !subscription.everything);
+        self.unknown.is_empty()
+            && named.flat_map(|subscription| &subscription.names).all(|name| acked.contains_key(name))
     }
 
     /// Whether the proxy has subscribed to no resource at all.
     pub(super) fn names_nothing(&self) -> bool {
-        matches!(&self.subscription, Some(Subscription::Names(names)) if names.is_empty())
+        self.subscription.as_ref().is_some_and(Subscription::is_empty)
     }
 
     /// Drops what the proxy unsubscribed from: it no longer runs it.
-    fn forget_all_but(&mut self, names: &BTreeSet<String>) {
-        if !self.acked.resources.keys().all(|name| names.contains(name)) {
-            let kept = self.acked.resources.iter().filter(|(name, _)| names.contains(*name));
+    fn forget_uncovered(&mut self) {
+        let Some(subscription) = self.subscription.as_ref().filter(|one| !one.everything) else { return };
+        let covers = |name: &str| subscription.covers(name);
+        if !self.acked.resources.keys().all(|name| covers(name)) {
+            let kept = self.acked.resources.iter().filter(|(name, _)| covers(name));
             let kept = kept.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect();
             self.acked = Arc::new(Content::new(kept));
         }
-        self.maybe_applied.retain(|resource| names.contains(&resource.name));
+        self.maybe_applied.retain(|resource| covers(&resource.name));
+        for names in [&mut self.unknown, &mut self.unsettled, &mut self.renew] {
+            names.retain(|name| covers(name));
+        }
     }
-}
-
-/// Whether a request with these names asks for all that there is.
-fn is_everything(kind: ResourceType, names: &[String]) -> bool {
-    kind.is_complete() && (names.is_empty() || names.iter().any(|name| name == "*"))
 }

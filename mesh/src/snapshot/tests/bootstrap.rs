@@ -49,7 +49,7 @@ pub fn bootstrap<'a>(snapshots: impl IntoIterator<Item = &'a Snapshot>) -> Boots
         let resources = snapshot.content(ResourceType::Cluster).resources.values();
         // As older proxies get it, and as newer ones do.
         let clusters = resources.flat_map(|resource| {
-            let newer = resource.newer.as_ref().map(|newer| (decode_body::<Cluster>(newer), ".newer"));
+            let newer = resource.newer.as_ref().map(|newer| (decode_body::<Cluster>(&newer.any), ".newer"));
             [(decode(resource), "")].into_iter().chain(newer)
         });
         for (mut cluster, form) in clusters {
@@ -208,7 +208,7 @@ pub fn decoded<T: Message + Name + Default>(
 }
 
 fn decode<T: Message + Name + Default>(resource: &Resource) -> T {
-    decode_body(&resource.body)
+    decode_body(resource.body())
 }
 
 fn decode_body<T: Message + Name + Default>(body: &[u8]) -> T {

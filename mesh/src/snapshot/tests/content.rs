@@ -40,7 +40,7 @@ fn the_same_view_gives_the_same_bytes() {
             let (a, b) = (a.content(kind), b.content(kind));
             assert_eq!(a.version, b.version);
             let bodies = |content: &crate::snapshot::Content| -> Vec<bytes::Bytes> {
-                content.resources.values().map(|resource| resource.body.clone()).collect()
+                content.resources.values().map(|resource| resource.body().clone()).collect()
             };
             assert_eq!(bodies(a), bodies(b));
         }

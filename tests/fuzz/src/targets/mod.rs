@@ -10,6 +10,7 @@ mod signatures;
 mod xml;
 
 use anyhow::{Result, bail};
+use fleetmesh_mesh::ads::stream::Variant;
 
 /// Something that reads what strangers send.
 pub trait Target {
@@ -30,7 +31,8 @@ pub trait Target {
 }
 
 /// The names of the targets.
-pub const NAMES: [&str; 7] = ["ads", "certificates", "join", "load-reports", "protobuf", "sigv4", "xml"];
+pub const NAMES: [&str; 8] =
+    ["ads", "ads-delta", "certificates", "join", "load-reports", "protobuf", "sigv4", "xml"];
 
 /// The target of this name, with whatever it needs.
 ///
@@ -38,7 +40,8 @@ pub const NAMES: [&str; 7] = ["ads", "certificates", "join", "load-reports", "pr
 /// There is none of this name, or it cannot be set up.
 pub fn target(name: &str) -> Result<Box<dyn Target>> {
     Ok(match name {
-        "ads" => Box::new(ads::Ads::new()?),
+        "ads" => Box::new(ads::Ads::new(Variant::StateOfTheWorld)?),
+        "ads-delta" => Box::new(ads::Ads::new(Variant::Delta)?),
         "certificates" => Box::new(certificates::Certificates::new()?),
         "join" => Box::new(join::JoinTarget::new()?),
         "load-reports" => Box::new(load_reports::LoadReports::new()?),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{Struct, Value};
 use fleetmesh_mesh::ads::load_reports::wire::{ClusterStats, LoadStatsRequest, UpstreamLocalityStats};
-use fleetmesh_mesh::ads::wire::{DiscoveryRequest, WireNack, WireNode};
+use fleetmesh_mesh::ads::wire::{DeltaDiscoveryRequest, DiscoveryRequest, WireNack, WireNode};
 use prost::Message;
 
 use super::Target;
@@ -59,7 +59,17 @@ impl Target for Protobuf {
             cluster_stats: vec![stats("a").encode_to_vec().into()],
         };
         let messages = [request.encode_to_vec(), node(id).encode_to_vec(), report.encode_to_vec()];
-        let messages = messages.into_iter().chain([stats("a").encode_to_vec(), stats("b").encode_to_vec()]);
+        let delta = DeltaDiscoveryRequest {
+            node: node(id).encode_to_vec().into(),
+            type_url: request.type_url.clone(),
+            resource_names_subscribe: request.resource_names.clone(),
+            resource_names_unsubscribe: vec!["rds_egress_http2_8001".to_owned()],
+            initial_resource_versions: [("rds_egress_http2_8000".to_owned(), "1".to_owned())].into(),
+            response_nonce: "3".to_owned(),
+            error_detail: None,
+        };
+        let more = [stats("a").encode_to_vec(), stats("b").encode_to_vec(), delta.encode_to_vec()];
+        let messages = messages.into_iter().chain(more);
         (0u8..).zip(messages).map(|(kind, message)| [vec![kind], message].concat()).collect()
     }
 
@@ -78,12 +88,13 @@ impl Target for Protobuf {
 
     fn try_input(&self, input: &[u8]) -> Result<bool, String> {
         let Some((kind, message)) = input.split_first() else { return Ok(false) };
-        match kind % 5 {
+        match kind % 6 {
             0 => identity::<DiscoveryRequest>(message),
             1 => identity::<WireNode>(message),
             2 => identity::<LoadStatsRequest>(message),
             3 => identity::<ClusterStats>(message),
-            _ => identity::<UpstreamLocalityStats>(message),
+            4 => identity::<UpstreamLocalityStats>(message),
+            _ => identity::<DeltaDiscoveryRequest>(message),
         }
     }
 }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
-use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
+use envoy_types::pb::envoy::service::discovery::v3::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
+};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -118,6 +120,35 @@ impl FloodProxy {
         requests.send(opening).unwrap();
         let mut client = AggregatedDiscoveryServiceClient::new(channel);
         let answers = client.stream_aggregated_resources(UnboundedReceiverStream::new(outgoing)).await?;
+        Ok(Self { requests, answers: answers.into_inner() })
+    }
+
+    /// The status that the stream ends with.
+    pub async fn ended(&mut self) -> Status {
+        loop {
+            match self.answers.message().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return Status::ok(""),
+                Err(status) => return status,
+            }
+        }
+    }
+}
+
+/// A proxy's stream in delta.
+pub struct DeltaFloodProxy {
+    pub requests: mpsc::UnboundedSender<DeltaDiscoveryRequest>,
+    pub answers: Streaming<DeltaDiscoveryResponse>,
+}
+
+impl DeltaFloodProxy {
+    /// Opens a stream that asks for clusters.
+    pub async fn open(channel: Channel) -> Result<Self, Status> {
+        let (requests, outgoing) = mpsc::unbounded_channel();
+        let (node, type_url) = (Some(Node { id: NODE.into(), ..Node::default() }), CLUSTER.into());
+        requests.send(DeltaDiscoveryRequest { node, type_url, ..Default::default() }).unwrap();
+        let mut client = AggregatedDiscoveryServiceClient::new(channel);
+        let answers = client.delta_aggregated_resources(UnboundedReceiverStream::new(outgoing)).await?;
         Ok(Self { requests, answers: answers.into_inner() })
     }
 

@@ -1,12 +1,12 @@
 //! A proxy with a good certificate that asks for more than there is.
 
-use envoy_types::pb::envoy::service::discovery::v3::DiscoveryRequest;
+use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
 use envoy_types::pb::google::protobuf::Any;
 use envoy_types::pb::google::rpc;
 use fleetmesh_testbed::long;
 use tonic::Code;
 
-use super::clients::{CLUSTER, FloodProxy, FloodTls};
+use super::clients::{CLUSTER, DeltaFloodProxy, FloodProxy, FloodTls};
 use super::{FloodBed, MIB, NEIGHBOUR, STRANGER};
 
 /// A request for `count` clusters of this form, of some `length` bytes each.
@@ -69,6 +69,64 @@ async fn one_certified_proxy_takes_little_memory_whatever_it_asks_for() {
     stream.requests.send(long).unwrap();
     let status = stream.ended().await;
     assert_eq!(i32::from(status.code()), 11, "longer than 256 KiB: {status}");
+}
+
+/// The names and versions of `count` clusters, in delta.
+fn changing(count: usize, start: &str, length: usize, listed: bool) -> DeltaDiscoveryRequest {
+    let names = (0..count).map(|number| format!("{start}{number:0length$}"));
+    let mut request = DeltaDiscoveryRequest { type_url: CLUSTER.into(), ..Default::default() };
+    if listed {
+        request.initial_resource_versions = names.map(|name| (name, String::new())).collect();
+    } else {
+        request.resource_names_subscribe = names.collect();
+    }
+    request
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_in_delta() {
+    let passes = long::choose(20, 500);
+    let mut bed = FloodBed::start("names-delta", &[]).await;
+    let folder = bed.certificates.proxy("red", "1d").await;
+    let tls = FloodTls::proxy(&bed.certificates, &folder);
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        let channel = tls.channel(STRANGER, bed.ads).await.unwrap();
+        let mut stream = DeltaFloodProxy::open(channel).await.unwrap();
+        stream.answers.message().await.unwrap();
+        streams.push(stream);
+    }
+    // Streams of both variants count together.
+    let fifth = FloodProxy::open(tls.channel(STRANGER, bed.ads).await.unwrap()).await;
+    assert_eq!(i32::from(fifth.err().expect("it is one too many").code()), 8);
+
+    let before = bed.forget_peak();
+    for pass in 0..passes {
+        for stream in &mut streams {
+            let request = match pass % 3 {
+                0 => changing(70_000, "", 1, false),
+                1 => changing(45_000, "", 1, true),
+                _ => changing(4_000, "cds_egress_apps_", 40, true),
+            };
+            // Nobody waits for what it means.
+            let _ = stream.requests.send(request);
+        }
+    }
+    for stream in &mut streams {
+        // Neither is too many by itself.
+        for start in ["cds_egress_apps_", "cds_ingress_apps_"] {
+            let _ = stream.requests.send(changing(3_000, start, 4, false));
+        }
+        let status = stream.ended().await;
+        assert_eq!(i32::from(status.code()), 8, "{status}");
+        assert!(status.message().contains("more than 4096 resources of type cluster"), "{status}");
+    }
+    let grown = bed.peak().saturating_sub(before);
+    println!(
+        "4 streams of one certificate in delta, {passes} requests of some 450 KB each: memory grew by {} MiB",
+        grown / MIB
+    );
+    assert!(grown < 96 * MIB, "{} MiB", grown / MIB);
 }
 
 /// Each of these took 24 times its length, or more while its list grew.

@@ -3,8 +3,13 @@
 use super::*;
 
 /// A world of four services and of proxies of which these can read everything.
-fn world(tolerant: &[bool]) -> World {
-    let mut world = World::new(4, &vec![false; tolerant.len()]);
+fn world(variant: Variant, tolerant: &[bool]) -> World {
+    mixed(&[variant], tolerant)
+}
+
+/// The same of proxies that each speak a variant of their own.
+fn mixed(variants: &[Variant], tolerant: &[bool]) -> World {
+    let mut world = World::mixed(variants, 4, &vec![false; tolerant.len()]);
     for (envoy, tolerant) in world.envoys.iter_mut().zip(tolerant) {
         envoy.tolerant = *tolerant;
     }
@@ -19,86 +24,98 @@ fn routes(said: [Option<bool>; 4]) -> Change {
 /// One proxy of the node refuses every change, and says so before the others have taken it.
 #[test]
 fn a_proxy_that_refuses_everything_holds_up_nobody_else() {
-    let mut world = world(&[false, false]);
-    world.put(&routes([Some(false); 4]));
-    let mut left = 100;
-    while let Some(answer) = world.envoys[0].inbox.pop_front() {
-        world.envoys[0].nonces.insert(answer.kind, answer.nonce.clone());
-        let refusal = world.envoys[0].request(answer.kind, Some("never".to_owned()));
-        world.request(0, refusal);
-        left -= 1;
-        assert!(left > 0, "no end");
+    for variant in VARIANTS {
+        let mut world = world(variant, &[false, false]);
+        world.put(&routes([Some(false); 4]));
+        let mut left = 100;
+        while let Some(answer) = world.envoys[0].inbox.pop_front() {
+            world.envoys[0].nonces.insert(answer.kind, answer.nonce.clone());
+            let refusal = world.envoys[0].request(answer.kind, Some("never".to_owned()));
+            world.request(0, refusal);
+            left -= 1;
+            assert!(left > 0, "no end");
+        }
+        world.settle(&[]);
+        assert_eq!(world.envoys[1].routes(4), [Some(1); 4]);
+        assert!(world.envoys[1].stream.is_current() && !world.envoys[1].following.refuses());
+        // Nor those that come, and nothing is left of it when the proxy is gone.
+        world.envoys.remove(0);
+        world.connect(0, false);
+        world.settle(&[]);
+        assert_eq!(world.envoys[0].routes(4), [Some(1); 4]);
+        assert!(!world.envoys[0].following.refuses() && world.isolation.rejections().is_empty());
+        assert!(Arc::ptr_eq(world.isolation.served(), world.isolation.target()));
     }
-    world.settle(&[]);
-    assert_eq!(world.envoys[1].routes(4), [Some(1); 4]);
-    assert!(world.envoys[1].stream.is_current() && !world.envoys[1].following.refuses());
-    // Nor those that come, and nothing is left of it when the proxy is gone.
-    world.envoys.remove(0);
-    world.connect(0, false);
-    world.settle(&[]);
-    assert_eq!(world.envoys[0].routes(4), [Some(1); 4]);
-    assert!(!world.envoys[0].following.refuses() && world.isolation.rejections().is_empty());
-    assert!(Arc::ptr_eq(world.isolation.served(), world.isolation.target()));
 }
 
 /// A fleet in the middle of an upgrade: the new Envoys read what the old ones refuse.
 #[test]
 fn each_version_runs_what_it_can_read_also_when_it_starts_anew() {
-    for first in [0, 1] {
-        let mut world = world(&[false, true]);
-        world.put(&routes([None, None, Some(true), None]));
-        world.settle(&[first; 8]);
-        world.put(&routes([Some(false), None, None, None]));
-        world.settle(&[]);
-        let (old, new) = ([Some(2), Some(0), Some(0), Some(0)], [Some(2), Some(0), Some(1), Some(0)]);
-        for anew in [None, Some(0), Some(1), Some(0)] {
-            if let Some(anew) = anew {
-                world.connect(anew, false);
-                world.settle(&[]);
+    for variant in VARIANTS {
+        for first in [0, 1] {
+            let mut world = world(variant, &[false, true]);
+            world.put(&routes([None, None, Some(true), None]));
+            world.settle(&[first; 8]);
+            world.put(&routes([Some(false), None, None, None]));
+            world.settle(&[]);
+            let (old, new) = ([Some(2), Some(0), Some(0), Some(0)], [Some(2), Some(0), Some(1), Some(0)]);
+            for anew in [None, Some(0), Some(1), Some(0)] {
+                if let Some(anew) = anew {
+                    world.connect(anew, false);
+                    world.settle(&[]);
+                }
+                assert_eq!(world.envoys[0].routes(4), old, "{first} {anew:?}");
+                assert_eq!(world.envoys[1].routes(4), new, "{first} {anew:?}");
+                assert!(world.envoys[0].following.refuses() && !world.envoys[1].following.refuses());
+                let blamed: Vec<_> =
+                    world.isolation.rejections().into_iter().flat_map(|one| one.objects).collect();
+                assert_eq!(blamed, world.services.bad().into_iter().collect::<Vec<_>>());
             }
-            assert_eq!(world.envoys[0].routes(4), old, "{first} {anew:?}");
-            assert_eq!(world.envoys[1].routes(4), new, "{first} {anew:?}");
-            assert!(world.envoys[0].following.refuses() && !world.envoys[1].following.refuses());
-            let blamed: Vec<_> =
-                world.isolation.rejections().into_iter().flat_map(|one| one.objects).collect();
-            assert_eq!(blamed, world.services.bad().into_iter().collect::<Vec<_>>());
+            world.put(&routes([None, None, Some(false), None]));
+            world.settle(&[]);
+            world.check().expect("both run all");
         }
-        world.put(&routes([None, None, Some(false), None]));
-        world.settle(&[]);
-        world.check().expect("both run all");
     }
 }
 
 /// An old Envoy that comes first when all others have run the change for long gets everything but that.
 #[test]
 fn a_version_that_was_not_there_before_is_searched_for_by_itself() {
-    let mut world = world(&[true, true]);
-    world.put(&routes([None, None, Some(true), None]));
-    world.settle(&[]);
-    assert!(world.isolation.rejections().is_empty());
-    world.envoys[0].tolerant = false;
-    world.connect(0, false);
-    world.settle(&[]);
-    assert_eq!(world.envoys[0].routes(4), [Some(0), Some(0), None, Some(0)]);
-    assert_eq!(world.envoys[1].routes(4), [Some(0), Some(0), Some(1), Some(0)]);
+    for variant in VARIANTS {
+        let mut world = world(variant, &[true, true]);
+        world.put(&routes([None, None, Some(true), None]));
+        world.settle(&[]);
+        assert!(world.isolation.rejections().is_empty());
+        world.envoys[0].tolerant = false;
+        world.connect(0, false);
+        world.settle(&[]);
+        assert_eq!(world.envoys[0].routes(4), [Some(0), Some(0), None, Some(0)]);
+        assert_eq!(world.envoys[1].routes(4), [Some(0), Some(0), Some(1), Some(0)]);
+    }
 }
 
 /// What a proxy acknowledges says nothing of what it did not subscribe to.
 #[test]
 fn a_proxy_that_has_fewer_routes_proves_nothing_of_the_others() {
-    for first in [0, 1] {
-        let mut world = world(&[false, false]);
-        world.envoys[1].ports = vec![8001];
-        world.connect(1, false);
-        world.settle(&[]);
-        world.put(&routes([Some(true), Some(true), Some(false), Some(false)]));
-        world.settle(&[first; 16]);
-        assert_eq!(world.envoys[0].routes(4), [Some(0), Some(0), Some(1), Some(1)], "{first}");
-        assert_eq!(world.envoys[1].routes(4), [None, Some(0), None, Some(1)], "{first}");
-        let blamed: BTreeSet<_> =
-            world.isolation.rejections().into_iter().flat_map(|one| one.objects).collect();
-        assert_eq!(blamed, world.services.bad(), "{first}");
-        assert!(world.isolation.searching().is_empty());
+    for variant in VARIANTS {
+        for first in [0, 1] {
+            let mut world = world(variant, &[false, false]);
+            world.envoys[1].ports = vec![8001];
+            world.connect(1, false);
+            world.settle(&[]);
+            world.put(&routes([Some(true), Some(true), Some(false), Some(false)]));
+            world.settle(&[first; 16]);
+            assert_eq!(
+                world.envoys[0].routes(4),
+                [Some(0), Some(0), Some(1), Some(1)],
+                "{variant:?} {first}"
+            );
+            assert_eq!(world.envoys[1].routes(4), [None, Some(0), None, Some(1)], "{variant:?} {first}");
+            let blamed: BTreeSet<_> =
+                world.isolation.rejections().into_iter().flat_map(|one| one.objects).collect();
+            assert_eq!(blamed, world.services.bad(), "{variant:?} {first}");
+            assert!(world.isolation.searching().is_empty());
+        }
     }
 }
 
@@ -109,8 +126,9 @@ proptest! {
     fn proxies_that_differ_run_all_that_they_can_read(
         steps in prop::collection::vec((properties::change(4), prop::option::of(0usize..4), any::<[u8; 12]>()), 1..6),
         tolerant in prop::collection::vec(any::<bool>(), 2..4),
+        variants in properties::variants(),
     ) {
-        let mut world = world(&tolerant);
+        let mut world = mixed(&variants, &tolerant);
         for (change, anew, order) in steps {
             world.put(&change);
             world.settle(&order);

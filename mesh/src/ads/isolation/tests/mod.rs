@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::ads::isolation::part::configuration;
-use crate::ads::stream::{Request, Send, Stream, StreamEvent};
+use crate::ads::stream::{Interest, Request, Send, Stream, StreamEvent, Unsettled, Variant};
 use crate::cloud_map::Discovered;
 use crate::snapshot::ResourceSet;
 use crate::testing::{node, record, view};
@@ -116,12 +116,17 @@ struct Change {
     nodes: Vec<Option<bool>>,
 }
 
+const VARIANTS: [Variant; 2] = [Variant::StateOfTheWorld, Variant::Delta];
+
 /// A proxy, its stream, and what is on the way to it.
 struct Envoy {
+    variant: Variant,
     stream: Stream,
     following: Following,
     runs: BTreeMap<ResourceType, BTreeMap<String, Arc<Resource>>>,
     accepted: BTreeMap<ResourceType, String>,
+    /// In delta: the versions of the last answers that it accepted, of each resource.
+    listed: BTreeMap<ResourceType, BTreeMap<String, String>>,
     nonces: BTreeMap<ResourceType, String>,
     inbox: VecDeque<Send>,
     /// Whether its words quote what it refuses.
@@ -134,15 +139,30 @@ struct Envoy {
 }
 
 impl Envoy {
+    /// What it says of the last answer of a type.
     fn request(&self, kind: ResourceType, error: Option<String>) -> Request {
-        let routes = self.ports.iter().map(|port| format!("rds_egress_http2_{port}"));
-        Request {
-            kind,
-            version: self.accepted.get(&kind).cloned().unwrap_or_default(),
-            names: if kind == ResourceType::Route { routes.collect() } else { Vec::new() },
-            nonce: self.nonces.get(&kind).cloned().unwrap_or_default(),
-            error,
-            recalled: ResourceSet::new(),
+        let nonce = self.nonces.get(&kind).cloned().unwrap_or_default();
+        let interest = match self.variant {
+            Variant::StateOfTheWorld => self.opening(kind),
+            Variant::Delta => {
+                Interest::Change { subscribe: Vec::new(), unsubscribe: Vec::new(), versions: BTreeMap::new() }
+            }
+        };
+        Request { kind, nonce, error, interest }
+    }
+
+    /// What it says of a type when it connects.
+    fn opening(&self, kind: ResourceType) -> Interest {
+        let names = if kind == ResourceType::Route { routes_on(&self.ports) } else { Vec::new() };
+        match self.variant {
+            Variant::StateOfTheWorld => {
+                let version = self.accepted.get(&kind).cloned().unwrap_or_default();
+                Interest::Whole { version, names, recalled: ResourceSet::new() }
+            }
+            Variant::Delta => {
+                let versions = self.listed.get(&kind).cloned().unwrap_or_default();
+                Interest::Change { subscribe: names, unsubscribe: Vec::new(), versions }
+            }
         }
     }
 
@@ -151,21 +171,32 @@ impl Envoy {
         self.answers += 1;
         let kind = answer.kind;
         self.nonces.insert(kind, answer.nonce.clone());
+        let all = || answer.content.resources.values().cloned().collect();
+        let resources: Vec<Arc<Resource>> =
+            answer.changes.as_ref().map_or_else(all, |changes| changes.resources.clone());
         let runs = self.runs.entry(kind).or_default();
         let mut error = None;
-        for (name, resource) in &answer.content.resources {
+        for resource in &resources {
             let is_bad = |word: &String| word.starts_with("bad") && !self.tolerant;
             match words(kind, resource).into_iter().find(is_bad) {
                 Some(word) if self.quotes => error = Some(format!("cannot read {word}")),
                 Some(_) => error = Some("no".to_owned()),
-                None => _ = runs.insert(name.clone(), Arc::clone(resource)),
+                None => _ = runs.insert(resource.name.clone(), Arc::clone(resource)),
             }
         }
+        for removed in answer.changes.iter().flat_map(|changes| &changes.removed) {
+            runs.remove(removed);
+        }
         if error.is_none() {
-            if kind.is_complete() {
+            if kind.is_complete() && answer.changes.is_none() {
                 runs.retain(|name, _| answer.content.resources.contains_key(name));
             }
             self.accepted.insert(kind, answer.content.version.clone());
+            let listed = self.listed.entry(kind).or_default();
+            listed.extend(resources.iter().map(|one| (one.name.clone(), one.version.clone())));
+            for removed in answer.changes.iter().flat_map(|changes| &changes.removed) {
+                listed.remove(removed);
+            }
         }
         self.request(kind, error)
     }
@@ -194,6 +225,11 @@ impl Envoy {
     }
 }
 
+/// The names of the routes of these ports.
+fn routes_on(ports: &[u16]) -> Vec<String> {
+    ports.iter().map(|port| format!("rds_egress_http2_{port}")).collect()
+}
+
 fn number(word: &str) -> Runs {
     word.split('-').nth(1)?.parse().ok()
 }
@@ -215,7 +251,7 @@ fn words(kind: ResourceType, resource: &Resource) -> Vec<String> {
             hosts.iter().flat_map(regexes).collect()
         }
         ResourceType::Cluster => {
-            let any = Any::decode(resource.body.clone()).expect("an Any");
+            let any = Any::decode(resource.body().clone()).expect("an Any");
             let cluster = Cluster::decode(any.value.as_slice()).expect("a cluster");
             let text = format!("{:?}", cluster.load_assignment);
             let found = text.split('"').filter(|word| word.ends_with("-end"));
@@ -239,14 +275,21 @@ struct World {
 }
 
 impl World {
-    fn new(count: usize, envoys: &[bool]) -> Self {
+    fn new(variant: Variant, count: usize, envoys: &[bool]) -> Self {
+        Self::mixed(&vec![variant; envoys.len()], count, envoys)
+    }
+
+    /// The same of proxies that each speak a variant of their own.
+    fn mixed(variants: &[Variant], count: usize, envoys: &[bool]) -> Self {
         let services = Services::new(count);
         let isolation = Isolation::new(services.snapshot());
-        let envoys = envoys.iter().map(|quotes| Envoy {
-            stream: Stream::new(Arc::clone(isolation.served())),
+        let envoys = envoys.iter().zip(variants.iter().cycle()).map(|(quotes, variant)| Envoy {
+            variant: *variant,
+            stream: Stream::new(*variant, Arc::clone(isolation.served())),
             following: follow(&isolation),
             runs: BTreeMap::new(),
             accepted: BTreeMap::new(),
+            listed: BTreeMap::new(),
             nonces: BTreeMap::new(),
             inbox: VecDeque::new(),
             quotes: *quotes,
@@ -265,18 +308,25 @@ impl World {
 
     /// Opens a stream; a proxy that starts anew has nothing.
     fn connect(&mut self, index: usize, keeps: bool) {
+        let unsettled = self.envoys[index].stream.unsettled();
+        self.connect_after(index, keeps, unsettled);
+    }
+
+    /// The same to a control plane that remembers this of its last stream.
+    fn connect_after(&mut self, index: usize, keeps: bool, unsettled: Unsettled) {
         let envoy = &mut self.envoys[index];
-        envoy.stream = Stream::new(Arc::clone(self.isolation.served()));
+        envoy.stream = Stream::new(envoy.variant, Arc::clone(self.isolation.served())).after(unsettled);
         envoy.following = follow(&self.isolation);
         envoy.nonces.clear();
         envoy.inbox.clear();
         if !keeps {
             envoy.runs.clear();
             envoy.accepted.clear();
+            envoy.listed.clear();
         }
         for kind in [ResourceType::Cluster, ResourceType::Listener, ResourceType::Route] {
-            let opening = self.envoys[index].request(kind, None);
-            self.request(index, opening);
+            let interest = self.envoys[index].opening(kind);
+            self.request(index, Request { kind, nonce: String::new(), error: None, interest });
         }
     }
 
@@ -288,7 +338,7 @@ impl World {
             self.isolation.remember(&memory).expect("it can be read");
         }
         for index in 0..self.envoys.len() {
-            self.connect(index, anew != Some(index));
+            self.connect_after(index, anew != Some(index), Unsettled::new());
         }
     }
 

@@ -10,6 +10,11 @@ pub(super) fn change(count: usize) -> impl Strategy<Value = Change> {
     (said(), said()).prop_map(|(routes, nodes)| Change { routes, nodes })
 }
 
+/// One for each of three proxies.
+pub(super) fn variants() -> impl Strategy<Value = Vec<Variant>> {
+    prop::collection::vec(prop::sample::select(VARIANTS.to_vec()), 3)
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Change(Change),
@@ -36,9 +41,9 @@ proptest! {
 
     #[test]
     fn what_is_good_is_in_force_and_what_is_bad_is_as_it_last_was(
-        (count, steps) in steps(), envoys in prop::collection::vec(any::<bool>(), 1..4)
+        (count, steps) in steps(), envoys in prop::collection::vec(any::<bool>(), 1..4), variants in variants()
     ) {
-        let mut world = World::new(count, &envoys);
+        let mut world = World::mixed(&variants, count, &envoys);
         world.settle(&[]);
         world.check()?;
         for (step, order) in steps {
@@ -70,9 +75,10 @@ proptest! {
     /// Changes that overtake each other: the end is the same.
     #[test]
     fn changes_in_the_midst_of_a_search_end_well(
-        changes in prop::collection::vec((change(6), 0usize..12), 1..8), envoys in prop::collection::vec(any::<bool>(), 1..4)
+        changes in prop::collection::vec((change(6), 0usize..12), 1..8), envoys in prop::collection::vec(any::<bool>(), 1..4),
+        variants in variants(),
     ) {
-        let mut world = World::new(6, &envoys);
+        let mut world = World::mixed(&variants, 6, &envoys);
         world.settle(&[]);
         for (change, answers) in changes {
             world.put(&change);
