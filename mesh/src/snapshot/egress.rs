@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fleetmesh_api::services::resolved_name;
 use fleetmesh_model::common::PortProtocol;
 use fleetmesh_model::mesh::EgressFilterType;
+use fleetmesh_model::service_discovery::ServiceDiscovery;
 use fleetmesh_model::tls::{ClientPolicy, ClientPolicyTls};
 use fleetmesh_model::virtual_node::BackendDefaults;
 use fleetmesh_model::virtual_service::VirtualServiceProvider;
@@ -67,6 +68,18 @@ pub(super) struct Route<'a> {
     pub(super) source: Option<FoundInput<'a, RouteSpec>>,
     /// The targets that can be reached, with their weights.
     pub(super) targets: Vec<(Target<'a>, u32)>,
+    /// Where those are that must not be reached, because what is to be trusted there cannot be had.
+    pub(super) closed: Vec<&'a ServiceDiscovery>,
+}
+
+impl<'a> Service<'a> {
+    /// Where its targets are, those that must not be reached included: what goes there is meant for the service all the same.
+    pub(super) fn discoveries(&self) -> impl Iterator<Item = &'a ServiceDiscovery> {
+        self.routes.iter().flat_map(|route| {
+            let reached = route.targets.iter().map(|(target, _)| target.endpoint.discovery);
+            reached.chain(route.closed.iter().copied())
+        })
+    }
 }
 
 /// A backend that a port cannot serve, because another one has it.
@@ -253,8 +266,7 @@ fn direct<'a>(
 ) -> Service<'a> {
     let mut objects = objects.clone();
     objects.insert(reached.node.record.id.clone());
-    let targets = Target::new(reader, reached, policy).into_iter().map(|target| (target, 1)).collect();
-    let routes = vec![Route { source: None, targets }];
+    let routes = vec![Route::new(reader, None, [(reached, 1)], policy)];
     Service { name, protocol: reached.protocol(), routes, objects }
 }
 
@@ -273,7 +285,7 @@ fn routed<'a>(
     objects.extend(fitting.iter().map(|route| route.record.id.clone()));
     let routes = fitting
         .into_iter()
-        .map(|route| Route { source: Some(route), targets: targets(reader, route.spec, policy) });
+        .map(|route| Route::new(reader, Some(route), endpoints(reader, route.spec), policy));
     Service { name, protocol, routes: routes.collect(), objects }
 }
 
@@ -283,18 +295,32 @@ pub(super) fn serves(route: &RouteSpec, port: i32, protocol: PortProtocol) -> bo
         && route.match_port().is_none_or(|only| only == port)
 }
 
-/// The targets of a route that can be reached. One that cannot is left out, so that its share goes to the others and
+/// The endpoints of a route, with their weights. One that does not exist is left out, so that its share goes to the others and
 /// not into an error; `unserved` reports it.
-fn targets<'a>(
-    reader: &Reader<'a>,
-    route: &'a RouteSpec,
-    policy: Option<&'a ClientPolicyTls>,
-) -> Vec<(Target<'a>, u32)> {
+fn endpoints<'a>(reader: &Reader<'a>, route: &'a RouteSpec) -> Vec<(Endpoint<'a>, u32)> {
     let weighted = route.action().map_or(&[][..], |(_, _, action)| &action.weighted_targets);
-    let reached = weighted.iter().filter_map(|target| {
+    let found = weighted.iter().filter_map(|target| {
         let weight = u32::try_from(target.weight).unwrap_or(0);
-        let found = endpoint(reader, &target.virtual_node, target.port).ok()?;
-        Some((Target::new(reader, found, policy)?, weight))
+        Some((endpoint(reader, &target.virtual_node, target.port).ok()?, weight))
     });
-    reached.collect()
+    found.collect()
+}
+
+impl<'a> Route<'a> {
+    /// A route to `endpoints`, whose share goes to the others where a client with `policy` must not reach one.
+    fn new(
+        reader: &Reader<'a>,
+        source: Option<FoundInput<'a, RouteSpec>>,
+        endpoints: impl IntoIterator<Item = (Endpoint<'a>, u32)>,
+        policy: Option<&'a ClientPolicyTls>,
+    ) -> Self {
+        let mut route = Self { source, targets: Vec::new(), closed: Vec::new() };
+        for (endpoint, weight) in endpoints {
+            match Target::new(reader, endpoint, policy) {
+                Some(target) => route.targets.push((target, weight)),
+                None => route.closed.push(endpoint.discovery),
+            }
+        }
+        route
+    }
 }

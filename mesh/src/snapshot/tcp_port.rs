@@ -89,8 +89,7 @@ impl TcpShare {
 
 /// The names that clients may ask for: the service's own, and those by which its nodes are discovered.
 fn names(service: &Service<'_>) -> BTreeSet<String> {
-    let targets = service.routes.iter().flat_map(|route| &route.targets);
-    let discovered = targets.map(|(target, _)| discovered_name(target.endpoint.discovery));
+    let discovered = service.discoveries().map(discovered_name);
     let names = discovered.chain([host(service.name).to_owned()]).map(|name| name.to_ascii_lowercase());
     names.filter(|name| is_server_name(name)).collect()
 }
@@ -112,8 +111,7 @@ fn addresses(reader: &Reader<'_>, service: &Service<'_>) -> Option<BTreeSet<IpAd
     let host = host(service.name);
     let mut addresses: BTreeSet<IpAddr> = host.parse().into_iter().collect();
     let mut known = !addresses.is_empty();
-    for (target, _) in service.routes.iter().flat_map(|route| &route.targets) {
-        let discovery = target.endpoint.discovery;
+    for discovery in service.discoveries() {
         let ServiceDiscovery::AwsCloudMap(cloud_map) = discovery else { continue };
         let Some(instances) = reader.instances(&ServiceName::of(cloud_map)) else { continue };
         known |= discovered_name(discovery).eq_ignore_ascii_case(host);

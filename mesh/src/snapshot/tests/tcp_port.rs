@@ -10,9 +10,10 @@ use fleetmesh_tools::tools;
 use serde_json::{Value, json};
 
 use super::bootstrap::decoded;
-use super::corpus::{calling, discovered};
+use super::corpus::{calling, discovered, service};
 use super::names;
-use crate::cloud_map::{Discovered, RegisteredInstance};
+use super::tls::PCA;
+use crate::cloud_map::{Discovered, Discovery, RegisteredInstance, ServiceName};
 use crate::snapshot::names::{AWS_DOMAINS, MORE_AWS_DOMAINS};
 use crate::snapshot::{ResourceType, Snapshot, standing};
 use crate::testing::{instance, node, view};
@@ -182,6 +183,46 @@ fn a_tcp_service_with_the_name_that_cloud_map_discovers_takes_connections_by_add
         }
         assert_eq!(taken_by(&listener, plain(ELSEWHERE, port)).as_deref(), Some("passthrough"));
     }
+}
+
+/// `client` must not reach `n`, for nobody can say whom to trust there; `m` is reached without TLS and has the service's name.
+#[test]
+fn what_goes_to_a_closed_target_does_not_pass_through() {
+    let cloud_map = |name| json!({"awsCloudMap": {"namespaceName": "apps.local", "serviceName": name}});
+    let server = |name, port| {
+        let listeners = json!([{"portMapping": {"port": port, "protocol": "tcp"}}]);
+        json!({"listeners": listeners, "serviceDiscovery": cloud_map(name)})
+    };
+    let trust = json!({"acm": {"certificateAuthorityArns": [PCA]}});
+    let policy = json!({"tls": {"ports": [443], "validation": {"trust": trust}}});
+    let targets = ["m", "n"]
+        .map(|name| json!({"virtualNode": name, "weight": 50, "port": if name == "m" { 80 } else { 443 }}));
+    let view = view(&[
+        ("", json!({"egressFilter": {"type": "ALLOW_ALL"}})),
+        ("virtualNode/m", server("m", 80)),
+        ("virtualNode/n", server("n", 443)),
+        ("virtualRouter/r", json!({"listeners": [{"portMapping": {"port": 443, "protocol": "tcp"}}]})),
+        ("virtualRouter/r/route/all", json!({"tcpRoute": {"action": {"weightedTargets": targets}}})),
+        ("virtualService/m.apps.local", json!({"provider": {"virtualRouter": {"virtualRouterName": "r"}}})),
+        (
+            "virtualNode/client",
+            json!({"backends": [{"virtualService": {"virtualServiceName": "m.apps.local", "clientPolicy": policy}}]}),
+        ),
+    ]);
+    let at = |address| Discovery::Instances(Arc::new(vec![instance("a", &[("AWS_INSTANCE_IPV4", address)])]));
+    let named = |name: &str| ServiceName { service_name: name.into(), ..service() };
+    let known: Discovered =
+        [(named("m"), at("10.0.0.1")), (named("n"), at("10.0.0.2"))].into_iter().collect();
+    let snapshot = snapshot(&view, &known);
+    assert!(!names(&snapshot, ResourceType::Cluster).iter().any(|cluster| cluster.contains("_n_")));
+    let listener = listener(&snapshot);
+    for address in ["10.0.0.1", "10.0.0.2"] {
+        let own = format!("rds_egress_tcp_443_{address}");
+        assert_eq!(taken_by(&listener, plain(address, 443)), Some(own), "m takes its share");
+    }
+    let by_name = taken_by(&listener, tls(ELSEWHERE, "n.apps.local"));
+    assert_eq!(by_name.as_deref(), Some("rds_egress_tcp_443_tls"));
+    assert_eq!(taken_by(&listener, plain(ELSEWHERE, 443)).as_deref(), Some("passthrough"));
 }
 
 #[test]
