@@ -1,6 +1,7 @@
 //! Which user of this machine asks. Envoy resolves the names of what is behind a service, which are often the service's own: it is to
 //! get the addresses that are there, and not the virtual one that would lead to itself.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::forward::Transport;
@@ -9,16 +10,25 @@ use crate::forward::Transport;
 const LOCAL: usize = 1;
 const USER: usize = 5;
 
-/// The users who have a socket of `transport` at `asker`; none that are known when the system does not say.
-pub async fn users(asker: SocketAddr, transport: Transport) -> Vec<u32> {
+/// How often the tables are read until they have the asker. One may be left out while others come and go, in one of a hundred
+/// readings beside busy neighbours: the kernel gives a table in pieces.
+const READINGS: usize = 4;
+
+/// The users who have a socket of `transport` at `asker`, each once; none that are known when the system does not say.
+pub async fn users(asker: SocketAddr, transport: Transport) -> BTreeSet<u32> {
     let name = match transport {
         Transport::Udp => "udp",
         Transport::Tcp => "tcp",
     };
-    let mut found = Vec::new();
-    for family in ["", "6"] {
-        let table = tokio::fs::read_to_string(format!("/proc/net/{name}{family}")).await;
-        found.extend(listed(&table.unwrap_or_default(), asker));
+    let mut found = BTreeSet::new();
+    for _ in 0..READINGS {
+        for family in ["", "6"] {
+            let table = tokio::fs::read_to_string(format!("/proc/net/{name}{family}")).await;
+            found.extend(listed(&table.unwrap_or_default(), asker));
+        }
+        if !found.is_empty() {
+            break;
+        }
     }
     found
 }
@@ -64,12 +74,12 @@ mod tests {
         let stream =
             TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
         let address = stream.local_addr().expect("an address");
-        assert_eq!(users(address, Transport::Tcp).await, [own]);
+        assert_eq!(users(address, Transport::Tcp).await, [own].into());
         for bound in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
             let socket = UdpSocket::bind(bound).await.expect("a socket");
             let port = socket.local_addr().expect("an address").port();
             let asker = SocketAddr::from(([127, 0, 0, 1], port));
-            assert_eq!(users(asker, Transport::Udp).await, [own], "{bound}");
+            assert_eq!(users(asker, Transport::Udp).await, [own].into(), "{bound}");
             let elsewhere = SocketAddr::from(([127, 0, 0, 1], port.wrapping_add(1).max(1)));
             let others = users(elsewhere, Transport::Udp).await;
             assert!(others.len() <= 1, "{others:?}");
