@@ -57,8 +57,9 @@ use crate::views::Views;
 use feed::{Debounce, Feeds};
 use grpc::{Served, ServedPair};
 use load_reports::LoadReporting;
-use service::{AggregatedDiscovery, DeltaDiscovery};
+use service::AggregatedDiscovery;
 use session::SessionContext;
+use variants::{Delta, StateOfTheWorld};
 
 /// How often an idle connection is asked whether it still lives.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -155,8 +156,8 @@ pub fn serve(
         shutdown: shutdown.clone(),
     };
     // Shared by all listeners.
-    let discovery = Served::new(AggregatedDiscovery(context.clone()), streams);
-    let delta = discovery.beside(DeltaDiscovery(context));
+    let discovery = Served::new(AggregatedDiscovery::<StateOfTheWorld>::new(context.clone()), streams);
+    let delta = discovery.beside(AggregatedDiscovery::<Delta>::new(context));
     let discovery = ServedPair(discovery, delta);
     let load_reporting = Served::new(load_reporting, streams);
     for listener in listeners {

@@ -33,6 +33,7 @@ use super::load_reports::LoadReporting;
 use super::service::AggregatedDiscovery;
 use super::test_proxy::AdsProxy;
 use super::tests::{AdsWorld, LONG};
+use super::variants::StateOfTheWorld;
 use crate::certs::{Authority, Issued, Validity, new_authority};
 use crate::listen::{Bounds, Listen};
 use crate::tls::{Purpose, Tls, TlsFiles};
@@ -280,7 +281,7 @@ async fn a_stream_without_a_request_ends_and_gives_its_seat_back() {
         AdsSettings { max_streams_per_certificate: Some(1), first_request, ..AdsSettings::default() };
     let bed = AdsBed::start_with(&ca, settings).await;
     let certificate = ca.client(&["client"], lasting(HOUR));
-    for path in [AggregatedDiscovery::PATH, LoadReporting::PATH] {
+    for path in [AggregatedDiscovery::<StateOfTheWorld>::PATH, LoadReporting::PATH] {
         let status = silent(bed.connect(&ca, Some(&certificate)).await.expect("connected"), path).await;
         assert_eq!(i32::from(status.code()), 4, "{path}: {status}");
         assert!(status.message().contains("no request came within 200ms"), "{path}: {status}");

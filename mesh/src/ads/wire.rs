@@ -185,6 +185,7 @@ mod tests {
         let read = DiscoveryRequest::decode(Bytes::from(silent.encode_to_vec())).expect("it is read");
         assert_eq!(read.error_detail, Some(WireNack::default()));
     }
+
     /// The numbers are Envoy's.
     #[test]
     fn messages_of_delta_are_what_others_write_and_read() {

@@ -105,45 +105,30 @@ pub async fn connect(from: Ipv4Addr, port: u16) -> std::io::Result<TcpStream> {
     socket.connect((Ipv4Addr::LOCALHOST, port).into()).await
 }
 
-/// A proxy's stream.
-pub struct FloodProxy {
-    pub requests: mpsc::UnboundedSender<DiscoveryRequest>,
-    pub answers: Streaming<DiscoveryResponse>,
+/// A proxy's stream, in the state of the world unless its messages say otherwise.
+pub struct FloodProxy<Request = DiscoveryRequest, Answer = DiscoveryResponse> {
+    pub requests: mpsc::UnboundedSender<Request>,
+    pub answers: Streaming<Answer>,
 }
+
+/// The same in delta.
+pub type DeltaFloodProxy = FloodProxy<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
 
 impl FloodProxy {
     /// Opens a stream that asks for clusters.
     pub async fn open(channel: Channel) -> Result<Self, Status> {
         let (requests, outgoing) = mpsc::unbounded_channel();
-        let node = Some(Node { id: NODE.into(), ..Node::default() });
-        let opening = DiscoveryRequest { node, type_url: CLUSTER.into(), ..DiscoveryRequest::default() };
-        requests.send(opening).unwrap();
+        let (node, type_url) = (Some(Node { id: NODE.into(), ..Node::default() }), CLUSTER.into());
+        requests.send(DiscoveryRequest { node, type_url, ..Default::default() }).unwrap();
         let mut client = AggregatedDiscoveryServiceClient::new(channel);
         let answers = client.stream_aggregated_resources(UnboundedReceiverStream::new(outgoing)).await?;
         Ok(Self { requests, answers: answers.into_inner() })
     }
-
-    /// The status that the stream ends with.
-    pub async fn ended(&mut self) -> Status {
-        loop {
-            match self.answers.message().await {
-                Ok(Some(_)) => {}
-                Ok(None) => return Status::ok(""),
-                Err(status) => return status,
-            }
-        }
-    }
-}
-
-/// A proxy's stream in delta.
-pub struct DeltaFloodProxy {
-    pub requests: mpsc::UnboundedSender<DeltaDiscoveryRequest>,
-    pub answers: Streaming<DeltaDiscoveryResponse>,
 }
 
 impl DeltaFloodProxy {
     /// Opens a stream that asks for clusters.
-    pub async fn open(channel: Channel) -> Result<Self, Status> {
+    pub async fn open_delta(channel: Channel) -> Result<Self, Status> {
         let (requests, outgoing) = mpsc::unbounded_channel();
         let (node, type_url) = (Some(Node { id: NODE.into(), ..Node::default() }), CLUSTER.into());
         requests.send(DeltaDiscoveryRequest { node, type_url, ..Default::default() }).unwrap();
@@ -151,7 +136,9 @@ impl DeltaFloodProxy {
         let answers = client.delta_aggregated_resources(UnboundedReceiverStream::new(outgoing)).await?;
         Ok(Self { requests, answers: answers.into_inner() })
     }
+}
 
+impl<Request, Answer> FloodProxy<Request, Answer> {
     /// The status that the stream ends with.
     pub async fn ended(&mut self) -> Status {
         loop {

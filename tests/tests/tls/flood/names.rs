@@ -92,7 +92,7 @@ async fn the_same_in_delta() {
     let mut streams = Vec::new();
     for _ in 0..4 {
         let channel = tls.channel(STRANGER, bed.ads).await.unwrap();
-        let mut stream = DeltaFloodProxy::open(channel).await.unwrap();
+        let mut stream = DeltaFloodProxy::open_delta(channel).await.unwrap();
         stream.answers.message().await.unwrap();
         streams.push(stream);
     }
