@@ -10,7 +10,8 @@ pub const FILE: u32 = 0o600;
 /// The mode of folders.
 const FOLDER: u32 = 0o700;
 /// What the names of all files begin with that this program makes in a data directory.
-const OURS: [&str; 5] = ["control-plane.", "cloud-map.", "access-keys.", "mesh-ca.", "used-signatures"];
+const OURS: [&str; 6] =
+    ["control-plane.", "cloud-map.", "authorities.", "access-keys.", "mesh-ca.", "used-signatures"];
 
 /// Makes the folder `path` if need be, with those that it lies in. One that exists is tightened, unless it holds something
 /// that is not ours: then others may have a right to look into it.
@@ -76,5 +77,24 @@ fn tighten(path: &Path, mode: u32) {
             tracing::debug!(path = %path.display(), "mode {was:o} is now {mode:o}: it is for its owner only")
         }
         Err(error) => tracing::debug!(path = %path.display(), %error, "mode {was:o} stays"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_nothing_but_our_files_is_for_its_owner_alone() {
+        let folder_with = |names: &[&str]| {
+            let folder = tempfile::tempdir().expect("a directory");
+            names.iter().for_each(|name| fs::write(folder.path().join(name), "").expect("written"));
+            fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("open to all");
+            super::folder(folder.path()).expect("there already");
+            fs::metadata(folder.path()).expect("the folder").mode() & 0o777
+        };
+        assert_eq!(folder_with(&["control-plane.db", "cloud-map.json", "authorities.json"]), FOLDER);
+        assert_eq!(folder_with(&["control-plane.db", "somebody's"]), 0o755);
+        assert_eq!(folder_with(&[]), 0o755);
     }
 }
