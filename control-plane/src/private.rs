@@ -5,6 +5,9 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 /// The mode of files.
 pub const FILE: u32 = 0o600;
 /// The mode of folders.
@@ -58,6 +61,27 @@ pub fn replace(path: &Path, text: &[u8]) -> io::Result<File> {
         File::open(folder)?.sync_all()?;
     }
     Ok(file)
+}
+
+/// The list in the JSON file `path`, which [`save_list`] wrote; empty when there is no such file.
+///
+/// # Errors
+/// It cannot be read, or is no such list.
+pub fn load_list<T: DeserializeOwned>(path: &Path) -> io::Result<Vec<T>> {
+    tighten_file(path);
+    match fs::read(path) {
+        Ok(text) => Ok(serde_json::from_slice(&text)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// [Replaces](replace) `path` by a JSON file with `list`.
+///
+/// # Errors
+/// It cannot be written; the old one is still there then.
+pub fn save_list(path: &Path, list: &[impl Serialize]) -> io::Result<()> {
+    replace(path, &serde_json::to_vec_pretty(list)?).map(drop)
 }
 
 /// Takes away what `path` grants beyond [`FILE`], if it exists.

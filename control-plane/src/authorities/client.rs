@@ -4,9 +4,6 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_config::meta::region::RegionProviderChain;
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_types::region::Region;
 use fleetmesh_mesh::authorities::AuthorityArn;
@@ -41,8 +38,7 @@ pub(super) struct AuthorityClient {
 impl AuthorityClient {
     /// One with the credentials that the environment gives in AWS's usual ways. Nothing is called yet.
     pub(super) fn new(region: String) -> Self {
-        let connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build();
-        Self { region, config: OnceCell::new(), connector: SharedHttpConnector::new(connector) }
+        Self { region, config: OnceCell::new(), connector: aws::connector() }
     }
 
     /// The certificate of the authority, in PEM: its own alone. What is above it in the hierarchy vouches for others as well.

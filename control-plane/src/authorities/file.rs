@@ -25,14 +25,7 @@ struct FileEntry {
 /// # Errors
 /// It cannot be read, or is not what [`save`] writes.
 pub(super) fn load(path: &Path, known: &mut Discovered) -> io::Result<()> {
-    private::tighten_file(path);
-    let text = match std::fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let entries: Vec<FileEntry> = serde_json::from_slice(&text)?;
-    for FileEntry { arn, certificate } in entries {
+    for FileEntry { arn, certificate } in private::load_list(path)? {
         let certificate = usable(&certificate).map_err(io::Error::other)?;
         known.enter_authority(&arn, Authority::Certificate(certificate.into()));
     }
@@ -46,6 +39,5 @@ pub(super) fn load(path: &Path, known: &mut Discovered) -> io::Result<()> {
 pub(super) fn save(path: &Path, known: &Discovered) -> io::Result<()> {
     let entries =
         known.authorities().map(|(arn, pem)| FileEntry { arn: arn.clone(), certificate: pem.to_string() });
-    let text = serde_json::to_vec_pretty(&entries.collect::<Vec<_>>())?;
-    private::replace(path, &text).map(drop)
+    private::save_list(path, &entries.collect::<Vec<_>>())
 }

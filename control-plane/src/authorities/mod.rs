@@ -22,4 +22,4 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-pub use reader::{ReaderSettings, remember, run};
+pub use reader::{remember, run};

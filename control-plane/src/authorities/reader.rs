@@ -1,9 +1,8 @@
 //! Reads the authorities in use, and those that were read again from time to time. The shell: it calls AWS, waits, draws random numbers
 //! and writes the file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use fleetmesh_mesh::authorities::{Authority, AuthorityArn, Wanted, wanted};
 use fleetmesh_mesh::cloud_map::Discovered;
@@ -17,30 +16,18 @@ use tokio_util::sync::CancellationToken;
 use super::book::ReadingBook;
 use super::client::AuthorityClient;
 use super::file;
+use crate::aws::{GATHER, PollSettings};
 use crate::metrics::ServerMetrics;
 use crate::views::Views;
 
 /// Calls under way at a time: a region that does not answer holds up no other.
 pub(super) const CALLS: usize = 4;
-/// How long commits are awaited after one: the virtual nodes of a mesh come together.
-const GATHER: Duration = Duration::from_millis(20);
-
-/// What can be set about reading.
-#[derive(Clone, Debug)]
-pub struct ReaderSettings {
-    /// Where the file of certificates is.
-    pub data_dir: PathBuf,
-    /// The time after which a certificate is read again.
-    pub interval: Duration,
-    /// The region of the credentials when the environment names none.
-    pub region: String,
-}
 
 /// Keeps the authorities in `known` up to date with ACM PCA until `shutdown`, for the client policies in `views`; counts what it reads in
 /// `metrics`.
 pub async fn run(
     views: Arc<dyn Views>,
-    settings: ReaderSettings,
+    settings: PollSettings,
     known: watch::Sender<Discovered>,
     metrics: ServerMetrics,
     shutdown: CancellationToken,
@@ -50,13 +37,17 @@ pub async fn run(
     let path = settings.data_dir.join(file::NAME);
     let mut book = ReadingBook::new(settings.interval);
     let mut calls = FuturesUnordered::new();
+    // Whether it may be that others are wanted: finding out goes through all meshes.
+    let mut stale = true;
     loop {
-        revisions.borrow_and_update();
-        let wanted = in_use(views.as_ref(), &known.borrow().clone());
-        if follow(&known, &wanted) {
-            save(&path, &known).await;
+        if std::mem::take(&mut stale) {
+            revisions.borrow_and_update();
+            let wanted = in_use(views.as_ref(), &known.borrow().clone());
+            if follow(&known, &wanted) {
+                save(&path, &known).await;
+            }
+            book.follow(&wanted);
         }
-        book.follow(&wanted);
         let now = Instant::now();
         while calls.len() < CALLS
             && let Some(arn) = book.begin(now, |arn| known.borrow().authority(arn).is_some())
@@ -67,13 +58,17 @@ pub async fn run(
         tokio::select! {
             () = shutdown.cancelled() => return,
             changed = revisions.changed() => match changed {
-                Ok(()) => sleep(GATHER).await,
+                Ok(()) => {
+                    sleep(GATHER).await;
+                    stale = true;
+                }
                 Err(_) => return,
             },
             Some((arn, read)) = calls.next() => {
                 metrics.read_authority(read.is_ok());
                 if book.ended(&arn, read.as_ref().err(), Instant::now(), fastrand::f64()) && enter(&known, &arn, read) {
                     save(&path, &known).await;
+                    stale = true;
                 }
             }
             () = sleep_until(next.unwrap_or(now)), if next.is_some() => {}

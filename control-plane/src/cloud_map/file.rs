@@ -1,8 +1,7 @@
 //! The file that keeps the discovered instances over a restart: a control plane that starts while Cloud Map does not answer
 //! serves what it served before. Reads and writes that one file; blocking.
 
-use std::fs::File;
-use std::io::{self, BufReader};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,17 +25,8 @@ struct FileEntry {
 /// # Errors
 /// It cannot be read, or is not what [`save`] writes.
 pub(super) fn load(path: &Path) -> io::Result<Discovered> {
-    private::tighten_file(path);
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Discovered::default()),
-        Err(error) => return Err(error),
-    };
-    let entries: Vec<FileEntry> = serde_json::from_reader(BufReader::new(file))?;
-    Ok(entries
-        .into_iter()
-        .map(|entry| (entry.service, Discovery::Instances(Arc::new(entry.instances))))
-        .collect())
+    let entries = private::load_list::<FileEntry>(path)?.into_iter();
+    Ok(entries.map(|entry| (entry.service, Discovery::Instances(Arc::new(entry.instances)))).collect())
 }
 
 /// Replaces `path` by a file with all known instances: whoever reads sees the old one or the new one.
@@ -48,6 +38,5 @@ pub(super) fn save(path: &Path, discovered: &Discovered) -> io::Result<()> {
         service: service.clone(),
         instances: instances.as_ref().clone(),
     });
-    let text = serde_json::to_vec_pretty(&entries.collect::<Vec<_>>())?;
-    private::replace(path, &text).map(drop)
+    private::save_list(path, &entries.collect::<Vec<_>>())
 }

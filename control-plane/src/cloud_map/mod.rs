@@ -21,4 +21,4 @@ mod poller;
 #[cfg(test)]
 mod tests;
 
-pub use poller::{PollerSettings, remembered, run};
+pub use poller::{remembered, run};

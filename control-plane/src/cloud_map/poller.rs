@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use fleetmesh_mesh::cloud_map::{Discovered, Discovery, RegisteredInstance, Schedule, ServiceName, wanted};
 use fleetmesh_tasks::caught;
@@ -14,30 +13,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::CloudMapClient;
 use super::file;
+use crate::aws::{GATHER, PollSettings};
 use crate::metrics::ServerMetrics;
 use crate::views::Views;
 
 /// Calls under way at a time: a start with hundreds of services is no burst that Cloud Map would throttle.
 const CALLS: usize = 16;
-/// How long commits are awaited after one: the virtual nodes of a mesh come together.
-const GATHER: Duration = Duration::from_millis(20);
-
-/// What can be set about discovery.
-#[derive(Clone, Debug)]
-pub struct PollerSettings {
-    /// Where the file of discovered instances is.
-    pub data_dir: PathBuf,
-    /// The time between two polls of a service.
-    pub interval: Duration,
-    /// The region to ask when the environment names none.
-    pub region: String,
-}
 
 /// Keeps `known` up to date with Cloud Map until `shutdown`, for the services that virtual nodes of `views` name;
 /// counts its looks in `metrics`.
 pub async fn run(
     views: Arc<dyn Views>,
-    settings: PollerSettings,
+    settings: PollSettings,
     known: watch::Sender<Discovered>,
     metrics: ServerMetrics,
     shutdown: CancellationToken,
@@ -95,7 +82,7 @@ struct Pollers {
 
 /// What all pollers use.
 struct SharedPoller {
-    settings: PollerSettings,
+    settings: PollSettings,
     known: watch::Sender<Discovered>,
     metrics: ServerMetrics,
     client: OnceCell<CloudMapClient>,
@@ -103,7 +90,7 @@ struct SharedPoller {
 }
 
 impl Pollers {
-    fn new(settings: PollerSettings, known: watch::Sender<Discovered>, metrics: ServerMetrics) -> Self {
+    fn new(settings: PollSettings, known: watch::Sender<Discovered>, metrics: ServerMetrics) -> Self {
         let shared =
             SharedPoller { settings, known, metrics, client: OnceCell::new(), calls: Semaphore::new(CALLS) };
         Self { shared: Arc::new(shared), running: BTreeMap::new() }

@@ -3,9 +3,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_xml::decode::{Document, try_data};
@@ -13,6 +10,8 @@ use fleetmesh_api::join::STS_BODY;
 use fleetmesh_mesh::grant::StsCaller;
 use fleetmesh_mesh::refusal::{Class, Refusal};
 use http::{HeaderMap, Uri};
+
+use crate::aws;
 
 /// How long STS may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -73,8 +72,7 @@ pub struct Sts {
 impl Sts {
     /// A client of `endpoint`.
     pub fn new(endpoint: StsEndpoint) -> Self {
-        let connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build();
-        Self { endpoint, connector: SharedHttpConnector::new(connector) }
+        Self { endpoint, connector: aws::connector() }
     }
 
     /// Where it is.

@@ -15,6 +15,7 @@ use crate::accounts::Accounts;
 use crate::ads;
 use crate::api::Api;
 use crate::authorities;
+use crate::aws::PollSettings;
 use crate::cloud_map;
 use crate::config::{ControlPlaneConfig, JoinConfig};
 use crate::distribution::{self, Distribution};
@@ -121,11 +122,7 @@ pub(super) fn discover(
     metrics: ServerMetrics,
     shutdown: CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
-    let settings = cloud_map::PollerSettings {
-        data_dir: config.data_dir.clone(),
-        interval: config.cloud_map_interval,
-        region: config.identity.region.clone(),
-    };
+    let settings = poll_settings(config, config.cloud_map_interval);
     cloud_map::run(views, settings, known, metrics, shutdown)
 }
 
@@ -136,12 +133,12 @@ pub(super) fn read_authorities(
     metrics: ServerMetrics,
     shutdown: CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
-    let settings = authorities::ReaderSettings {
-        data_dir: config.data_dir.clone(),
-        interval: config.acm_pca_interval,
-        region: config.identity.region.clone(),
-    };
+    let settings = poll_settings(config, config.acm_pca_interval);
     authorities::run(views, settings, known, metrics, shutdown)
+}
+
+fn poll_settings(config: &ControlPlaneConfig, interval: Duration) -> PollSettings {
+    PollSettings { data_dir: config.data_dir.clone(), interval, region: config.identity.region.clone() }
 }
 
 pub(super) async fn open(config: &ControlPlaneConfig) -> Result<Arc<dyn Store>, Error> {
