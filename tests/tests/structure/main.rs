@@ -82,13 +82,14 @@ fn offenders(closure: &BTreeSet<String>, banned: impl Fn(&str) -> bool) -> Vec<&
     closure.iter().filter(|name| banned(name)).collect()
 }
 
-const PURE: [&str; 6] = [
+const PURE: [&str; 7] = [
     "fleetmesh-api",
     "fleetmesh-model",
     "fleetmesh-core",
     "fleetmesh-crds",
     "fleetmesh-instance",
     "fleetmesh-mesh",
+    "fleetmesh-standalone-core",
 ];
 
 /// What pure crates do without: runtimes, servers, clients, databases, SDKs, randomness.
@@ -166,6 +167,9 @@ fn dependencies_point_one_way() {
         ("fleetmesh-join", "fleetmesh-control-plane"),
         ("fleetmesh-mesh", "fleetmesh-control-plane"),
         ("fleetmesh-mesh", "fleetmesh-core"),
+        ("fleetmesh-standalone", "fleetmesh-operator"),
+        ("fleetmesh-standalone", "fleetmesh-control-plane"),
+        ("fleetmesh-standalone-core", "fleetmesh-core"),
         ("fleetmesh-model", "fleetmesh-crds"),
         ("fleetmesh-api", "fleetmesh-model"),
         ("xtask", "kube-client"),

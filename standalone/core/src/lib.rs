@@ -1,0 +1,8 @@
+//! The decisions of the embedded Kubernetes-style API: what its resources are, what a request does to an object, and what is
+//! answered, as kube-apiserver answers it.
+//!
+//! Pure: objects are [`serde_json::Value`]; the time, uids and what is random are passed in. Storage, connections and watches are
+//! `fleetmesh-standalone`'s.
+
+pub mod resource;
+pub mod status;
