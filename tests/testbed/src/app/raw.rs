@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -12,9 +11,9 @@ use tokio::net::{TcpListener, TcpStream};
 use super::client::AppAnswer;
 use super::server::RESPONDER;
 
-/// A request with this header is the last of its connection, which the server closes after so many microseconds without
-/// having said so.
-const CLOSE: &str = "x-close-us: ";
+/// A request with this header is the last of its connection, which the server closes without having said so: as soon as the next one is there,
+/// unread.
+const CLOSE: &str = "x-close-on-next: ";
 /// A request of this path is read and not answered: the server closes the connection.
 const HANG_UP: &str = " /hang-up ";
 
@@ -39,10 +38,8 @@ async fn answer(mut stream: TcpStream, name: &str) -> Result<()> {
             "HTTP/1.1 200 OK\r\n{RESPONDER}: {name}\r\nX-Case: Kept\r\ncontent-length: {length}\r\n\r\n{head}"
         );
         stream.write_all(answer.as_bytes()).await?;
-        let pause = head.lines().find_map(|line| line.strip_prefix(CLOSE)?.trim().parse().ok());
-        if let Some(pause) = pause {
-            tokio::time::sleep(Duration::from_micros(pause)).await;
-            return Ok(());
+        if head.lines().any(|line| line.starts_with(CLOSE)) {
+            return Ok(stream.peek(&mut [0]).await.map(drop)?);
         }
     }
     Ok(())

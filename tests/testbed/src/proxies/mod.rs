@@ -21,6 +21,8 @@ pub use loads::Traffic;
 
 /// How long the first routes may take.
 const START: Duration = Duration::from_secs(60);
+/// Between the end of a stream and the next, as long as Envoy waits at first.
+const RECONNECT: Duration = Duration::from_millis(500);
 
 /// A fleet of simulated proxies, which ends when dropped.
 #[derive(Debug)]
@@ -91,8 +93,12 @@ impl ProxyFleet {
                     acknowledged.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(Instant::now());
                     notify.send_modify(|count| *count += 1);
                 };
-                if let Err(error) = proxy.run(on_routes).await {
-                    eprintln!("simulated proxy {index}: {error:#}");
+                loop {
+                    // As Envoy does it: a stream that ended on a busy machine is opened again.
+                    if let Err(error) = proxy.run(&on_routes).await {
+                        eprintln!("simulated proxy {index}: {error:#}");
+                    }
+                    tokio::time::sleep(RECONNECT).await;
                 }
             });
         }
@@ -125,7 +131,7 @@ impl ProxyFleet {
 
 impl FollowingProxy {
     /// Lives until the control plane ends a stream.
-    async fn run(self, on_routes: impl Fn()) -> Result<()> {
+    async fn run(&self, on_routes: impl Fn()) -> Result<()> {
         let Some(traffic) = self.traffic.clone() else { return self.subscribe(on_routes).await };
         tokio::select! {
             ended = self.subscribe(on_routes) => ended,
