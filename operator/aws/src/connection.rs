@@ -16,6 +16,7 @@ const DEFAULT_REGION: &str = "us-west-2";
 /// Reads a second at AWS, of all services together; IAM allows the least.
 const READS: f64 = 15.0;
 /// Writes a second at AWS, of all services together.
+#[cfg(feature = "clients")]
 const WRITES: f64 = 5.0;
 
 /// What the clients of all services share.
@@ -31,6 +32,7 @@ pub struct AwsConnection {
 pub(crate) struct SharedConfig {
     pub(crate) config: SdkConfig,
     reads: Rate,
+    #[cfg(feature = "clients")]
     writes: Rate,
 }
 
@@ -59,7 +61,12 @@ impl AwsConnection {
         // An endpoint that was given is not AWS's and has no limits of AWS's.
         let at_aws = config.endpoint_url().is_none();
         let rate = |limit| Rate::new(at_aws.then_some(limit));
-        SharedConfig { config, reads: rate(READS), writes: rate(WRITES) }
+        SharedConfig {
+            config,
+            reads: rate(READS),
+            #[cfg(feature = "clients")]
+            writes: rate(WRITES),
+        }
     }
 
     /// The region that calls go to.
@@ -76,12 +83,14 @@ impl SharedConfig {
     }
 
     /// Waits for the turn of a write.
+    #[cfg(feature = "clients")]
     pub(crate) async fn write(&self) {
         self.writes.turn().await;
     }
 }
 
 /// Sends one request of the SDK: waits for its turn (`read` or `write`), counts it, and gives core's failure.
+#[cfg(feature = "clients")]
 macro_rules! call {
     ($connection:expr, $turn:ident, $operation:literal, $request:expr) => {{
         $connection.shared().await.$turn().await;
@@ -89,4 +98,5 @@ macro_rules! call {
         $crate::metered!(meter, $crate::error::CalledEndpoint::Running, $operation, $request.customize())
     }};
 }
+#[cfg(feature = "clients")]
 pub(crate) use call;

@@ -26,6 +26,7 @@ use crate::context::Context;
 use crate::queue::Trigger;
 
 /// What a reconcile of a part is given.
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "parts that are not built in read less of it"))]
 pub struct Reconcile<'a> {
     /// The means.
     pub context: &'a Context,
@@ -99,6 +100,7 @@ fn held_identity(reconcile: &Reconcile<'_>) -> Option<Part<IamStatus>> {
 }
 
 /// Why managed policies are not attached yet to the role of a fleet, while instances run that another class let.
+#[cfg(feature = "aws")]
 fn withheld(reconcile: &Reconcile<'_>) -> Option<String> {
     let Reconcile { context, object, .. } = reconcile;
     object.fleet()?;
