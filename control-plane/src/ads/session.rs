@@ -249,6 +249,7 @@ impl<P: Protocol> Session<'_, P> {
                 self.feed.runs(target, self.following.is_wary());
                 self.following.settle(target);
             }
+            self.following.note_held_up(self.stream.is_held_up());
             let next = Arc::clone(self.following.target());
             if Arc::ptr_eq(&next, target) {
                 break;

@@ -6,6 +6,9 @@
 //!
 //! One that refused something is wary until it runs everything: it gets what others of its node changed first, and what was
 //! refused before only when that is in force and it was another form that it refused.
+//!
+//! One that runs something unknown of an earlier stream may be sent nothing of what is served while that leaves out a part, because
+//! it could lose it. It is offered everything: what others refuse says nothing of it, and it can only judge what it is sent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,12 +52,21 @@ pub struct Following {
     wary: bool,
     /// Whether it has run a whole snapshot since it connected or, when it is wary, since the offer is another one.
     settled: bool,
+    /// Whether what is served was nothing that it could be sent.
+    held_up: bool,
 }
 
 impl Following {
     /// A proxy that has just connected.
     pub fn new(offer: Offer) -> Self {
-        Self { offer, refused: BTreeMap::new(), refused_holds: None, wary: false, settled: false }
+        Self {
+            offer,
+            refused: BTreeMap::new(),
+            refused_holds: None,
+            wary: false,
+            settled: false,
+            held_up: false,
+        }
     }
 
     /// The node's proxies may be served this now.
@@ -88,6 +100,11 @@ impl Following {
         }
     }
 
+    /// Notes whether what the proxy is to run now cannot be sent to it ([`Stream::is_held_up`](crate::ads::stream::Stream::is_held_up)).
+    pub fn note_held_up(&mut self, held_up: bool) {
+        self.held_up |= held_up;
+    }
+
     /// Whether the proxy has refused something and not run everything since.
     pub fn is_wary(&self) -> bool {
         self.wary
@@ -101,7 +118,7 @@ impl Following {
     /// The snapshot to send.
     pub fn target(&self) -> &Arc<Snapshot> {
         let waits = self.refuses() || (self.wary && self.offer.searching);
-        if self.settled && !waits { &self.offer.wanted } else { &self.offer.served }
+        if (self.settled || self.held_up) && !waits { &self.offer.wanted } else { &self.offer.served }
     }
 
     fn refuses_version(&self) -> bool {

@@ -119,8 +119,7 @@ impl Stream {
         if !state.answer_due && (refused || state.has(kind, &wanted)) {
             return None;
         }
-        if state.unknown_prior_state && self.target.leaves_out(kind) {
-            // It would lose what it has from an earlier stream and nobody here knows.
+        if self.would_lose(kind) {
             return None;
         }
         if !self.is_supported(&wanted) {
@@ -137,6 +136,12 @@ impl Stream {
             }
         };
         (self.variant == Variant::StateOfTheWorld || changes.is_some()).then_some(Due { wanted, changes })
+    }
+
+    /// Whether the target leaves out something that the proxy may have from an earlier stream and nobody here knows.
+    pub(super) fn would_lose(&self, kind: ResourceType) -> bool {
+        let state = self.state(kind);
+        state.subscription.is_some() && state.unknown_prior_state && self.target.leaves_out(kind)
     }
 
     /// What the target says for `kind`, of what the proxy subscribed to; clusters that the proxy still uses, and endpoints

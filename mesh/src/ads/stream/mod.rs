@@ -252,6 +252,12 @@ impl Stream {
         })
     }
 
+    /// Whether something of the target is not sent because the proxy could lose what it runs of an earlier stream: the target leaves
+    /// out what proxies refuse.
+    pub fn is_held_up(&self) -> bool {
+        ResourceType::ALL.into_iter().any(|kind| self.would_lose(kind))
+    }
+
     /// The nacks that still stand in the way of the target.
     pub fn nacks(&self) -> impl Iterator<Item = &Arc<Nack>> {
         ResourceType::ALL.into_iter().filter_map(|kind| {

@@ -48,6 +48,38 @@ fn a_proxy_that_refuses_everything_holds_up_nobody_else() {
     }
 }
 
+/// One that refuses everything from its first answer on, of which no other form was ever acknowledged, and others that come back with what
+/// they run.
+#[test]
+fn a_proxy_that_refuses_everything_silences_nobody_who_comes_back() {
+    for variant in VARIANTS {
+        let mut world = world(variant, &[false, false]);
+        let mut honest = world.envoys.remove(1);
+        world.isolation = Isolation::new(world.services.snapshot());
+        world.connect(0, false);
+        while let Some(answer) = world.envoys[0].inbox.pop_front() {
+            world.envoys[0].nonces.insert(answer.kind, answer.nonce.clone());
+            let refusal = world.envoys[0].request(answer.kind, Some("never".to_owned()));
+            world.request(0, refusal);
+        }
+        assert!(!world.isolation.rejections().is_empty());
+        for restarted in [false, true] {
+            let gone = std::mem::replace(&mut world.envoys[0], honest);
+            match restarted {
+                true => world.restart(None),
+                false => world.connect(0, true),
+            }
+            world.settle(&[]);
+            let number = u32::from(restarted) + 1;
+            world.put(&routes([Some(false); 4]));
+            world.settle(&[]);
+            assert_eq!(world.envoys[0].routes(4), [Some(number); 4], "{variant:?} {restarted}");
+            assert!(world.envoys[0].stream.is_current() && !world.envoys[0].following.refuses());
+            honest = std::mem::replace(&mut world.envoys[0], gone);
+        }
+    }
+}
+
 /// A fleet in the middle of an upgrade: the new Envoys read what the old ones refuse.
 #[test]
 fn each_version_runs_what_it_can_read_also_when_it_starts_anew() {

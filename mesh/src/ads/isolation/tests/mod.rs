@@ -369,6 +369,7 @@ impl World {
                     self.isolation.runs(stream.target(), standing);
                     following.settle(&Arc::clone(stream.target()));
                 }
+                following.note_held_up(stream.is_held_up());
                 let target = Arc::clone(following.target());
                 if Arc::ptr_eq(&target, stream.target()) {
                     break;
