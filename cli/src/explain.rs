@@ -5,14 +5,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use fleetmesh_api::unserved::UnservedAnswer;
+use fleetmesh_api::distribution::ObjectStatus;
 use fleetmesh_operator::AppMeshApi;
 use fleetmesh_operator::cloud::CloudEndpoint;
-use fleetmesh_operator::unserved::{subject, unserved};
+use fleetmesh_operator::unserved::{explanation, served, subject};
 
-/// Print what of a mesh is stored and not in force, and why.
+/// Print what of a mesh is stored and not in force, and why, and what proxies reject.
 ///
-/// Each line is a resource, the path of a member of its spec, and the reason. Nothing is changed.
+/// Each line is a resource and what is to be known of it: the path of a member of its spec and the reason, or what proxies make
+/// of it. Nothing is changed.
 #[derive(Args, Clone, Debug)]
 pub struct ExplainArgs {
     /// The name of a mesh, or one resource as an ARN or its last part (mesh/apps/virtualNode/serviceB). NAME@ACCOUNT is
@@ -54,17 +55,17 @@ pub async fn explain(args: ExplainArgs) -> anyhow::Result<()> {
     };
     let api = AppMeshApi::of(&endpoint).await?;
     let control_plane = api.control_plane().context("--app-mesh-endpoint is no address")?;
-    let answer = unserved(control_plane, &subject).await;
-    let answer = answer.map_err(|reason| anyhow!("cannot ask {app_mesh_endpoint} about {text}: {reason}"))?;
-    io::stdout().write_all(text_of(&answer, &subject.resource.path()).as_bytes())?;
+    let objects = served(control_plane, &subject).await;
+    let objects =
+        objects.map_err(|reason| anyhow!("cannot ask {app_mesh_endpoint} about {text}: {reason}"))?;
+    io::stdout().write_all(text_of(&objects, &subject.resource.path()).as_bytes())?;
     Ok(())
 }
 
-fn text_of(answer: &UnservedAnswer, resource: &str) -> String {
-    let lines = answer
-        .objects
-        .iter()
-        .flat_map(|object| object.unserved.iter().map(|entry| format!("{} {entry}\n", object.resource)));
+fn text_of(objects: &[ObjectStatus], resource: &str) -> String {
+    let lines = objects.iter().flat_map(|object| {
+        explanation(object).into_iter().map(|line| format!("{} {line}\n", object.resource))
+    });
     let lines: String = lines.collect();
     if lines.is_empty() { format!("{resource}: all of it is in force\n") } else { lines }
 }

@@ -210,11 +210,16 @@ async fn is_reported(bed: &Bed) {
     let answer: UnservedAnswer = serde_json::from_str(&http::get(&url).await.unwrap()).unwrap();
     let red = answer.objects.iter().find(|object| object.resource == node("red").to_string()).unwrap();
     assert_eq!(red.unserved.iter().map(|entry| path(entry)).collect::<Vec<_>>(), paths);
-    let mut explain = Command::new(tools::fleetmesh().unwrap());
-    explain.args(["explain", &red.resource, "--app-mesh-endpoint", &bed.control_plane.endpoint()]);
-    let said = command::run(explain).await.unwrap();
+    let explained = async |resource: &str| {
+        let mut explain = Command::new(tools::fleetmesh().unwrap());
+        explain.args(["explain", resource, "--app-mesh-endpoint", &bed.control_plane.endpoint()]);
+        command::run(explain).await
+    };
+    let said = explained(&red.resource).await.unwrap();
     let lines: Vec<String> = red.unserved.iter().map(|entry| format!("{} {entry}", red.resource)).collect();
     assert_eq!(said.lines().collect::<Vec<_>>(), lines);
+    let nobody = explained(&node("nobody").to_string()).await.unwrap_err();
+    assert!(format!("{nobody:#}").contains("mesh/apps/virtualNode/nobody does not exist"), "{nobody:#}");
 }
 
 /// Awaits that the proxy of `member` shows a certificate with this serial number, and `gone` no longer.
