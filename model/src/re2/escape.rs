@@ -114,12 +114,15 @@ impl Parser {
     }
 
     fn hexadecimal(&mut self, start: usize) -> Result<char, Fault> {
-        let digits = if self.takes("{") {
-            self.until("}").unwrap_or_default()
-        } else {
-            self.next().into_iter().chain(self.next()).collect()
+        let in_braces = self.takes("{");
+        let digits: String = match in_braces {
+            true => self.until("}").unwrap_or_default(),
+            false => self.next().into_iter().chain(self.next()).collect(),
         };
-        if digits.is_empty() || !digits.chars().all(|digit| digit.is_ascii_hexdigit()) {
+        if digits.is_empty()
+            || (!in_braces && digits.len() != 2)
+            || !digits.chars().all(|digit| digit.is_ascii_hexdigit())
+        {
             return Err(self.fault(
                 start,
                 "needs hexadecimal digits: two, as in \\x2f, or a number in braces, as in \\x{e9}",

@@ -34,6 +34,7 @@ fn what_re2_does_not_have_is_named_with_its_place_and_a_way_out() {
         (r"\q", r#"at character 1: "\q" is no escape"#, "without the backslash"),
         (r"a\", r#"at character 2: "\" ends the pattern"#, r"\\"),
         (r"\xg0", r#"at character 1: "\xg0" needs hexadecimal digits"#, r"\x2f"),
+        (r"/a\x7", r#"at character 3: "\x7" needs hexadecimal digits"#, r"\x2f"),
         (r"\p{greek}", r#"at character 1: "\p{greek}" is no class that RE2 knows"#, r"\p{Greek}"),
         ("[[:alfa:]]", r#"at character 2: "[:alfa:]" is no class that RE2 knows"#, "[:alpha:]"),
         ("(?x)a", r#"at character 1: "(?x" is no group of RE2's"#, "i, m, s and U"),
