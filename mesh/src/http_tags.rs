@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use fleetmesh_api::tags::{
     DEFAULT_HEADERS, DEFAULT_HEADERS_KIB, HEADER_CASE_TAG, HEADERS, HEADERS_KIB, HEADERS_KIB_TAG,
-    HEADERS_TAG, HTTP_TAGS,
+    HEADERS_TAG, HTTP_TAGS, PROXY_DNS_TAG,
 };
 use fleetmesh_model::Kind;
 use fleetmesh_model::tag::Tags;
@@ -60,12 +60,12 @@ fn whole(value: &str, bounds: &RangeInclusive<u32>) -> Option<u32> {
     value.parse().ok().filter(|number| bounds.contains(number))
 }
 
-/// Rejects tags about HTTP that say nothing: of other kinds than virtual nodes and gateways, and values out of bounds.
+/// Rejects tags about proxies that say nothing: of other kinds than virtual nodes and gateways, and values out of bounds.
 ///
 /// # Errors
 /// There is one; the message names it, what was found and what it may be.
 pub fn check(kind: Kind, tags: &Tags) -> Result<(), Refusal> {
-    for tag in HTTP_TAGS {
+    for tag in HTTP_TAGS.into_iter().chain([PROXY_DNS_TAG]) {
         let Some(value) = tags.get(tag) else { continue };
         if !kind.info().has_proxies {
             let message = format!("tags: {tag} is for virtual nodes and virtual gateways, this is a {kind}");
@@ -119,6 +119,7 @@ mod tests {
             (HEADERS_TAG, "-1", "must be a whole number from 1 to 10000 (found \"-1\")"),
             (HEADERS_TAG, "10001", "must be a whole number from 1 to 10000 (found \"10001\")"),
             (HEADER_CASE_TAG, "yes", "must be true or false (found \"yes\")"),
+            (PROXY_DNS_TAG, "True", "must be true or false (found \"True\")"),
         ] {
             let tags = tags(&[(tag, value)]);
             let refusal = check(Kind::VirtualNode, &tags).expect_err(value);

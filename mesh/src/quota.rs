@@ -44,7 +44,7 @@ impl Quotas {
     /// # Errors
     /// Limit exceeded, naming the quota and its bound.
     pub fn admit(&self, tip: Tip<'_>, id: &ResourceId) -> Result<(), Refusal> {
-        self.bound(id, used(tip, id).saturating_add(1))
+        self.bound(id, || used(tip, id).saturating_add(1))
     }
 
     /// Refuses the new resource `id` of `mesh`, in which it is already, when there are more than its quota allows.
@@ -52,16 +52,16 @@ impl Quotas {
     /// # Errors
     /// As of [`Self::admit`].
     pub fn hold(&self, mesh: &MeshView, id: &ResourceId) -> Result<(), Refusal> {
-        self.bound(id, mesh.members(&id.collection()).count())
+        self.bound(id, || mesh.members(&id.collection()).count())
     }
 
-    /// Refuses `id` when there are `used` with it and its quota is less.
-    fn bound(&self, id: &ResourceId, used: usize) -> Result<(), Refusal> {
+    /// Refuses `id` when there are `used` with it and its quota is less. Nothing is counted without a quota.
+    fn bound(&self, id: &ResourceId, used: impl FnOnce() -> usize) -> Result<(), Refusal> {
         let kind = id.kind();
         let Some(Quota { count, .. }) = self.0.iter().rev().find(|quota| quota.kind == kind) else {
             return Ok(());
         };
-        if used <= *count {
+        if used() <= *count {
             return Ok(());
         }
         let within = id.parent().map(|parent| format!(" in {parent}")).unwrap_or_default();
