@@ -117,7 +117,10 @@ fn envoy_accepts_what_it_renders() {
 fn refuses_what_cannot_be_and_says_what_can() {
     let cases: [(&[&str], &str); 4] = [
         (&["--resource", "serviceB"], "expected mesh/MESH/virtualNode/NAME"),
-        (&["--resource", "mesh/apps/virtualRouter/r"], "is a VirtualRouter, and a proxy runs a VirtualNode"),
+        (
+            &["--resource", "mesh/apps/virtualRouter/r"],
+            "is a VirtualRouter, and a proxy runs a VirtualNode or a VirtualGateway",
+        ),
         (&["--resource", RESOURCE, "--control-plane", "control.example"], "has no port"),
         (&["--resource", RESOURCE, "--admin-address", "0.0.0.0"], "is not a loopback address"),
     ];

@@ -190,7 +190,7 @@ fn arn(text: &str, identity: &Identity) -> Result<String, CertsCommandError> {
     };
     let kind = arn.resource.kind();
     if !kind.info().has_proxies {
-        return Err(refused(format!("it is a {kind}, and a proxy runs a VirtualNode")));
+        return Err(refused(format!("it is a {kind}, and a proxy runs a VirtualNode or a VirtualGateway")));
     }
     Ok(arn.to_string())
 }

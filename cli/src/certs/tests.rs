@@ -55,7 +55,7 @@ fn a_certificate_is_signed_for_a_key_that_stays_where_it_is() {
         (&["--dns", "mesh.example"], "which is not among the names given here"),
         (&[], "is not among the names given here"),
         (&[&resource[..], &["--validity", "91d"]].concat(), "from 1s to 90d"),
-        (&["--resource", "mesh/apps"], "a proxy runs a VirtualNode"),
+        (&["--resource", "mesh/apps"], "a proxy runs a VirtualNode or a VirtualGateway"),
     ] {
         let error = sign(arguments).expect_err(words);
         assert!(error.contains(words), "{error}");

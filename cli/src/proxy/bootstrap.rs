@@ -140,7 +140,7 @@ mod tests {
         let error = virtual_node("mesh/apps/virtualRouter/serviceB").expect_err("a router");
         assert_eq!(
             error,
-            "mesh/apps/virtualRouter/serviceB is a VirtualRouter, and a proxy runs a VirtualNode: mesh/MESH/virtualNode/NAME"
+            "mesh/apps/virtualRouter/serviceB is a VirtualRouter, and a proxy runs a VirtualNode or a VirtualGateway, as in mesh/MESH/virtualNode/NAME"
         );
         assert!(
             virtual_node("serviceB")

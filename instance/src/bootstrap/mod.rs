@@ -52,7 +52,7 @@ pub fn virtual_node(text: &str) -> Result<String, String> {
     let kind = resource.kind();
     if !kind.info().has_proxies {
         return Err(format!(
-            "{resource} is a {kind}, and a proxy runs a VirtualNode: mesh/MESH/virtualNode/NAME"
+            "{resource} is a {kind}, and a proxy runs a VirtualNode or a VirtualGateway, as in mesh/MESH/virtualNode/NAME"
         ));
     }
     Ok(text.to_owned())

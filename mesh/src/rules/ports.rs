@@ -117,7 +117,8 @@ pub fn routes_fit_node(mesh: &MeshView, id: &ResourceId, spec: &Spec) -> Result<
 fn orphaned(path: &str, route: &ResourceId, found: &str) -> Refusal {
     Refusal::conflict(format!(
         "{path}: {route} would no longer fit ({found}); change both in one commit (POST {COMMITS}), as the operator does when both are \
-         applied. One request at a time: add a listener on another port, change the route to it, then remove the old listener"
+         applied. One request at a time: name the port in the route's targets if they name none, add a listener on another port, change \
+         the route to it, then remove the old listener"
     ))
 }
 
