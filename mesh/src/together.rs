@@ -1,10 +1,10 @@
 //! Requests that are sent together, decided together: a pure function that a commit of several changes runs
 //! ([`JointCommit`](crate::store::JointCommit)). Each is looked at by itself first, then on the state after all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use fleetmesh_model::{Account, Kind, MeshName, ResourceId};
+use fleetmesh_model::{Account, Kind, MeshName, ResourceId, Spec};
 
 use crate::decide::{MeshRequest, exists, retagged, updated};
 use crate::quota::Quotas;
@@ -113,6 +113,7 @@ fn by_itself(
 }
 
 /// `mesh` without what is made or changed by `asked` and names, or lies in, something that is changed as well: it is judged itself.
+/// Nor with routes that nothing of this concerns: each part looks through all that are there.
 fn without(mesh: &MeshView, asked: &[(usize, &MeshRequest)]) -> MeshView {
     let dependent = |request: &&MeshRequest| {
         let info = request.id().kind().info();
@@ -122,6 +123,17 @@ fn without(mesh: &MeshView, asked: &[(usize, &MeshRequest)]) -> MeshView {
     for request in asked.iter().map(|(_, request)| *request).filter(dependent) {
         mesh.resources.remove(request.id());
     }
+    let names = |kind: Kind| -> HashSet<&str> {
+        let ids = asked.iter().map(|(_, request)| request.id());
+        ids.filter(|id| id.kind() == kind).map(ResourceId::name).collect()
+    };
+    let (routers, nodes) = (names(Kind::VirtualRouter), names(Kind::VirtualNode));
+    mesh.resources.retain(|id, record| {
+        let Spec::Route(route) = &record.spec else { return true };
+        let mut targets = route.action().into_iter().flat_map(|(_, _, action)| &action.weighted_targets);
+        id.parent().is_some_and(|router| routers.contains(router.name()))
+            || targets.any(|target| nodes.contains(target.virtual_node.as_str()))
+    });
     mesh
 }
 
