@@ -4,6 +4,8 @@
 //! Pure: objects are [`serde_json::Value`]; the time, uids and what is random are passed in. Storage, connections and watches are
 //! `fleetmesh-standalone`'s.
 
+pub mod accept;
 pub mod protobuf;
 pub mod resource;
+pub mod selector;
 pub mod status;
