@@ -9,3 +9,4 @@ pub mod protobuf;
 pub mod resource;
 pub mod selector;
 pub mod status;
+pub mod table;

@@ -3,6 +3,7 @@
 
 mod protobuf;
 mod selector;
+mod table;
 
 use fleetmesh_standalone_core::resource::{Resource, Resources};
 use serde_json::Value;
