@@ -5,6 +5,7 @@
 //! `fleetmesh-standalone`'s.
 
 pub mod accept;
+pub mod discovery;
 pub mod protobuf;
 pub mod resource;
 pub mod selector;

@@ -1,6 +1,7 @@
 //! What kube-apiserver answered, recorded, and what is answered here: the same, but for what changes with each request.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod discovery;
 mod protobuf;
 mod selector;
 mod table;
