@@ -6,8 +6,10 @@
 
 pub mod accept;
 pub mod discovery;
+mod go;
 pub mod protobuf;
 pub mod resource;
+pub mod schema;
 pub mod selector;
 pub mod status;
 pub mod table;

@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::StatusCause;
+use crate::go;
 
 /// What kind of thing is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,11 +99,7 @@ impl FieldError {
     pub fn body(&self) -> String {
         let mut text = self.kind.words().to_owned();
         if let Some(value) = self.value.as_ref().filter(|_| self.kind.shows_value()) {
-            let value = match value {
-                Value::String(value) => quoted(value),
-                other => other.to_string(),
-            };
-            text = format!("{text}: {value}");
+            text = format!("{text}: {}", go::value(value));
         }
         if self.detail.is_empty() { text } else { format!("{text}: {}", self.detail) }
     }
@@ -129,30 +126,4 @@ pub(super) fn together(errors: &[FieldError]) -> Option<String> {
         [one] => Some(one.clone()),
         several => Some(format!("[{}]", several.join(", "))),
     }
-}
-
-/// `text` in quotes, as Go's `%q` has it.
-pub fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for letter in text.chars() {
-        match letter {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{7}' => out.push_str("\\a"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{b}' => out.push_str("\\v"),
-            '\u{c}' => out.push_str("\\f"),
-            other if u32::from(other) < 0x20 || other == '\u{7f}' => {
-                out.push_str(&format!("\\x{:02x}", u32::from(other)));
-            }
-            other if other.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(other))),
-            other => out.push(other),
-        }
-    }
-    out.push('"');
-    out
 }

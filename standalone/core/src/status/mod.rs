@@ -10,7 +10,13 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-pub use field::{FieldError, FieldErrorKind, quoted};
+pub use field::{FieldError, FieldErrorKind};
+
+/// `text` in quotes, as Go's `%q` has it.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    crate::go::quote(text)
+}
 
 /// Why a request is not done, as `Status` of group `""`, version `v1`.
 #[derive(Clone, Debug, PartialEq)]
