@@ -7,6 +7,7 @@
 pub mod accept;
 pub mod discovery;
 mod go;
+pub mod patch;
 pub mod protobuf;
 pub mod resource;
 pub mod schema;
