@@ -5,6 +5,7 @@
 //! `fleetmesh-standalone`'s.
 
 pub mod accept;
+pub mod apply;
 pub mod discovery;
 mod go;
 pub mod patch;
