@@ -7,11 +7,15 @@
 pub mod accept;
 pub mod apply;
 pub mod discovery;
+pub mod event;
 mod go;
+pub mod objects;
 pub mod patch;
 pub mod protobuf;
 pub mod resource;
+pub mod route;
 pub mod schema;
 pub mod selector;
 pub mod status;
+pub mod store;
 pub mod table;

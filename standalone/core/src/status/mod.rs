@@ -28,7 +28,7 @@ pub struct Status {
     /// The reason in words, for people.
     pub message: String,
     /// What it is about.
-    pub details: Option<StatusDetails>,
+    pub details: Option<Box<StatusDetails>>,
 }
 
 /// What a [`Status`] is about.
@@ -79,7 +79,7 @@ impl Status {
 
     fn about(mut self, group: &str, kind: &str, name: &str) -> Self {
         let (name, group, kind) = (name.to_owned(), group.to_owned(), kind.to_owned());
-        self.details = Some(StatusDetails { name, group, kind, ..StatusDetails::default() });
+        self.details = Some(Box::new(StatusDetails { name, group, kind, ..StatusDetails::default() }));
         self
     }
 
@@ -99,8 +99,18 @@ impl Status {
     /// 404: nothing is served at that path.
     pub fn no_such_path() -> Self {
         let mut status = Self::new(404, "NotFound", "the server could not find the requested resource");
-        status.details = Some(StatusDetails::default());
+        status.details = Some(Box::default());
         status
+    }
+
+    /// 404 in plain text: neither a group nor a resource of Kubernetes itself is at that path.
+    pub fn page_not_found() -> Self {
+        Self::new(404, "", "404 page not found")
+    }
+
+    /// Whether it is answered as plain text.
+    pub fn is_plain(&self) -> bool {
+        self.code == 404 && self.reason.is_empty()
     }
 
     /// 409: an object `name` is there already.
@@ -146,7 +156,7 @@ impl Status {
     /// 403: the request is not for this listener, whatever it asks for.
     pub fn not_for_this_listener(why: impl Into<String>) -> Self {
         let mut status = Self::new(403, "Forbidden", why);
-        status.details = Some(StatusDetails::default());
+        status.details = Some(Box::default());
         status
     }
 
@@ -164,7 +174,7 @@ impl Status {
     pub fn method_not_allowed() -> Self {
         let message = "the server does not allow this method on the requested resource";
         let mut status = Self::new(405, "MethodNotAllowed", message);
-        status.details = Some(StatusDetails::default());
+        status.details = Some(Box::default());
         status
     }
 
@@ -194,6 +204,24 @@ impl Status {
         Self::new(415, "UnsupportedMediaType", message)
     }
 
+    /// 413: a JSON patch has too many operations.
+    pub fn too_many_operations(message: impl Into<String>) -> Self {
+        Self::new(413, "RequestEntityTooLarge", message)
+    }
+
+    /// 422: a patch does not fit the object. kube-apiserver does not say why.
+    pub fn unprocessable() -> Self {
+        let message = "the server rejected our request due to an error in our request";
+        let mut status = Self::new(422, "Invalid", message);
+        status.details = Some(Box::default());
+        status
+    }
+
+    /// 500 without a reason: kube-apiserver has no better answer.
+    pub fn unexplained(message: impl Into<String>) -> Self {
+        Self::new(500, "", message)
+    }
+
     /// 500: a fault of this program or of its storage.
     pub fn internal_error(why: impl fmt::Display) -> Self {
         let causes =
@@ -212,7 +240,8 @@ impl Status {
     /// 503: not now; the same request may succeed after `seconds`.
     pub fn service_unavailable(why: impl Into<String>, seconds: u32) -> Self {
         let mut status = Self::new(503, "ServiceUnavailable", why);
-        status.details = Some(StatusDetails { retry_after_seconds: seconds, ..StatusDetails::default() });
+        let details = StatusDetails { retry_after_seconds: seconds, ..StatusDetails::default() };
+        status.details = Some(Box::new(details));
         status
     }
 
@@ -232,6 +261,11 @@ impl Status {
             "message": message,
             "reason": reason,
         });
+        if reason.is_empty()
+            && let Some(members) = value.as_object_mut()
+        {
+            members.remove("reason");
+        }
         if let Some(details) = details {
             value["details"] = details.to_value();
         }

@@ -1,0 +1,139 @@
+//! What a change leaves to be done: the contents of a namespace that is deleted, and what owners leave behind.
+//!
+//! One step at a time: whoever stores them asks again after each.
+
+use serde_json::Value;
+
+use super::metadata::{self, FOREGROUND, ORPHAN};
+use super::state::{Key, NAMESPACES, State, Stored};
+use super::update::is_finished;
+use super::{EventKind, Guard, Write};
+
+/// What is to be done to one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Delete it; its dependents before it, if it says so.
+    Delete {
+        /// Which.
+        key: Key,
+        /// Whether its own dependents go first.
+        foreground: bool,
+    },
+    /// Take a finalizer of the API itself from it.
+    Release {
+        /// Which.
+        key: Key,
+        /// The finalizer.
+        finalizer: &'static str,
+    },
+    /// Take an owner from its list, which goes and leaves it.
+    Disown {
+        /// Which.
+        key: Key,
+        /// The uid of the owner.
+        owner: String,
+    },
+}
+
+/// What is to be done now. `serves` says whether a kind is served here: nobody here knows whether an owner of another kind is
+/// there.
+pub fn due(state: &State, serves: impl Fn(&str, &str) -> bool) -> Vec<Due> {
+    let mut due = Vec::new();
+    for object in state.deleting() {
+        if object.key.store == NAMESPACES {
+            of_namespace(state, object, &mut due);
+        }
+        of_owner(state, object, &mut due);
+    }
+    for (uid, keys) in state.dependents() {
+        if state.by_uid(uid).is_some() {
+            continue;
+        }
+        let abandoned = |object: &&&std::sync::Arc<Stored>| {
+            let gone = |owner: &metadata::Owner| {
+                serves(&owner.api_version, &owner.kind) && state.by_uid(&owner.uid).is_none()
+            };
+            !object.is_deleting && object.owners.iter().all(gone)
+        };
+        let objects: Vec<_> = keys.iter().filter_map(|key| state.get(key)).collect();
+        let abandoned = objects.iter().filter(abandoned);
+        due.extend(abandoned.map(|object| Due::Delete { key: object.key.clone(), foreground: false }));
+    }
+    due
+}
+
+/// What lies in a namespace goes before it.
+fn of_namespace(state: &State, namespace: &Stored, due: &mut Vec<Due>) {
+    let mut is_empty = true;
+    for object in state.in_namespace(&namespace.key.name) {
+        is_empty = false;
+        if !object.is_deleting {
+            due.push(Due::Delete { key: object.key.clone(), foreground: false });
+        }
+    }
+    if is_empty {
+        due.push(Due::Release { key: namespace.key.clone(), finalizer: "kubernetes" });
+    }
+}
+
+fn of_owner(state: &State, owner: &Stored, due: &mut Vec<Due>) {
+    let has = |finalizer: &str| owner.finalizers.iter().any(|one| one == finalizer);
+    if has(ORPHAN) {
+        let before = due.len();
+        due.extend(
+            state
+                .dependents_of(&owner.uid)
+                .map(|object| Due::Disown { key: object.key.clone(), owner: owner.uid.clone() }),
+        );
+        if due.len() == before {
+            due.push(Due::Release { key: owner.key.clone(), finalizer: ORPHAN });
+        }
+    } else if has(FOREGROUND) {
+        let mut blocked = false;
+        for object in state.dependents_of(&owner.uid) {
+            blocked |= object.owners.iter().any(|one| one.uid == owner.uid && one.blocks);
+            if !object.is_deleting {
+                due.push(Due::Delete { key: object.key.clone(), foreground: true });
+            }
+        }
+        if !blocked {
+            due.push(Due::Release { key: owner.key.clone(), finalizer: FOREGROUND });
+        }
+    }
+}
+
+/// The write that takes a finalizer or an owner from an object; nothing when it has none such.
+pub fn write(state: &State, due: &Due) -> Option<(Write, Vec<Guard>)> {
+    let (key, object) = match due {
+        Due::Delete { .. } => return None,
+        Due::Release { key, finalizer } => (key, released(&state.get(key)?.value(), finalizer)),
+        Due::Disown { key, owner } => (key, disowned(&state.get(key)?.value(), owner)),
+    };
+    let stored = state.get(key)?;
+    let is_over = stored.is_deleting && is_finished(&object);
+    let kind = if is_over { EventKind::Deleted } else { EventKind::Modified };
+    let guard = Guard::At(key.clone(), stored.revision);
+    Some((Write { key: key.clone(), kind, object }, vec![guard]))
+}
+
+fn released(object: &Value, finalizer: &str) -> Value {
+    let mut object = object.clone();
+    let mut finalizers = metadata::finalizers(&object);
+    finalizers.retain(|one| one != finalizer);
+    metadata::set_finalizers(&mut object, &finalizers);
+    if let Some(list) = object.pointer_mut("/spec/finalizers").and_then(Value::as_array_mut) {
+        list.retain(|one| one != finalizer);
+    }
+    object
+}
+
+fn disowned(object: &Value, owner: &str) -> Value {
+    let mut object = object.clone();
+    if let Some(list) = object.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut) {
+        list.retain(|one| one["uid"] != owner);
+        if list.is_empty() {
+            metadata::unset(&mut object, "ownerReferences");
+        }
+    }
+    object
+}

@@ -1,0 +1,161 @@
+//! What names, labels, annotations and finalizers may be, in the words of apimachinery's validation.
+
+use serde_json::Value;
+
+use super::metadata;
+use crate::status::{FieldError, FieldErrorKind};
+
+const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+const PARTS: &str = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
+
+/// The longest name of an object, in bytes.
+const LONGEST_NAME: usize = 253;
+/// The longest label of a DNS name, name part of a label, and value of a label, in bytes.
+const LONGEST_LABEL: usize = 63;
+/// The most that annotations may have together, in bytes.
+const ANNOTATIONS: usize = 256 << 10;
+
+/// Finalizers of Kubernetes itself, which need no domain.
+const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", metadata::FOREGROUND, metadata::ORPHAN];
+
+/// The rules that the names of a resource's objects obey.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameRule {
+    /// A name of DNS.
+    Subdomain,
+    /// One part of such a name.
+    Label,
+}
+
+fn too_long(longest: usize) -> String {
+    format!("must be no more than {longest} bytes")
+}
+
+fn is_label_of_dns(text: &str) -> bool {
+    let inner = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit();
+    text.bytes().all(|letter| inner(letter) || letter == b'-')
+        && text.bytes().next().is_some_and(inner)
+        && text.bytes().last().is_some_and(inner)
+}
+
+fn is_name_part(text: &str) -> bool {
+    text.bytes().all(|letter| letter.is_ascii_alphanumeric() || b"-_.".contains(&letter))
+        && text.bytes().next().is_some_and(|letter| letter.is_ascii_alphanumeric())
+        && text.bytes().last().is_some_and(|letter| letter.is_ascii_alphanumeric())
+}
+
+fn subdomain(text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if text.len() > LONGEST_NAME {
+        wrong.push(too_long(LONGEST_NAME));
+    }
+    if !text.split('.').all(is_label_of_dns) {
+        wrong.push(SUBDOMAIN.to_owned());
+    }
+    wrong
+}
+
+/// What is wrong with the name of an object.
+pub fn name(rule: NameRule, text: &str) -> Vec<String> {
+    match rule {
+        NameRule::Subdomain => subdomain(text),
+        NameRule::Label => {
+            let mut wrong = Vec::new();
+            if text.len() > LONGEST_LABEL {
+                wrong.push(too_long(LONGEST_LABEL));
+            }
+            if !is_label_of_dns(text) {
+                wrong.push(LABEL.to_owned());
+            }
+            wrong
+        }
+    }
+}
+
+/// What is wrong with the key of a label or an annotation, or with a finalizer.
+fn qualified(text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut parts = text.split('/');
+    let part = match (parts.next(), parts.next(), parts.next()) {
+        (Some(part), None, _) => part,
+        (Some(prefix), Some(part), None) => {
+            if prefix.is_empty() {
+                wrong.push("prefix part must be non-empty".to_owned());
+            } else {
+                wrong.extend(subdomain(prefix).into_iter().map(|why| format!("prefix part {why}")));
+            }
+            part
+        }
+        _ => return vec![PARTS.to_owned()],
+    };
+    if part.is_empty() {
+        wrong.push("name part must be non-empty".to_owned());
+    } else if part.len() > LONGEST_LABEL {
+        wrong.push(format!("name part {}", too_long(LONGEST_LABEL)));
+    }
+    if !is_name_part(part) {
+        wrong.push(QUALIFIED.to_owned());
+    }
+    wrong
+}
+
+fn label_value(text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if text.len() > LONGEST_LABEL {
+        wrong.push(too_long(LONGEST_LABEL));
+    }
+    if !text.is_empty() && !is_name_part(text) {
+        wrong.push(LABEL_VALUE.to_owned());
+    }
+    wrong
+}
+
+fn invalid(field: &str, value: &str, why: String) -> FieldError {
+    FieldError::new(FieldErrorKind::Invalid, field, Some(value.into()), why)
+}
+
+/// What is wrong with the metadata of an object that is to be stored.
+pub fn metadata_errors(object: &Value, rule: NameRule) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let text = metadata::text(object, "name");
+    if text.is_empty() {
+        errors.push(FieldError::new(
+            FieldErrorKind::Required,
+            "metadata.name",
+            None,
+            "name or generateName is required",
+        ));
+    } else {
+        errors.extend(name(rule, text).into_iter().map(|why| invalid("metadata.name", text, why)));
+    }
+    for (key, value) in members(object, "labels") {
+        errors.extend(qualified(key).into_iter().map(|why| invalid("metadata.labels", key, why)));
+        errors.extend(label_value(value).into_iter().map(|why| invalid("metadata.labels", value, why)));
+    }
+    let mut size = 0;
+    for (key, value) in members(object, "annotations") {
+        size += key.len() + value.len();
+        let wrong = qualified(&key.to_lowercase());
+        errors.extend(wrong.into_iter().map(|why| invalid("metadata.annotations", key, why)));
+    }
+    if size > ANNOTATIONS {
+        let why = format!("may not be more than {ANNOTATIONS} bytes");
+        errors.push(FieldError::new(FieldErrorKind::TooLong, "metadata.annotations", None, why));
+    }
+    for finalizer in metadata::finalizers(object) {
+        let mut wrong = qualified(&finalizer);
+        if wrong.is_empty() && !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&&*finalizer) {
+            wrong.push("name is neither a standard finalizer name nor is it fully qualified".to_owned());
+        }
+        errors.extend(wrong.into_iter().map(|why| invalid("metadata.finalizers", &finalizer, why)));
+    }
+    errors
+}
+
+fn members<'a>(object: &'a Value, member: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let members = metadata::get(object, member).and_then(Value::as_object).into_iter().flatten();
+    members.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
+}

@@ -1,0 +1,92 @@
+//! The subresource `scale`: a view of two numbers of an object.
+
+use serde_json::{Value, json};
+
+use super::metadata;
+use crate::resource::{Resource, ScalePaths};
+use crate::status::{FieldError, FieldErrorKind, Status};
+
+/// The API version of [`read`]'s answer.
+pub const API_VERSION: &str = "autoscaling/v1";
+
+fn pointer(path: &str) -> String {
+    path.replace('.', "/")
+}
+
+/// The `Scale` of `object`.
+pub fn read(paths: &ScalePaths, object: &Value) -> Value {
+    let number = |path: &str| object.pointer(&pointer(path)).and_then(Value::as_i64);
+    let mut view = json!({
+        "kind": "Scale",
+        "apiVersion": API_VERSION,
+        "metadata": {},
+        "spec": {},
+        "status": { "replicas": number(&paths.status_replicas).unwrap_or_default() },
+    });
+    for member in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+        if let Some(value) = metadata::get(object, member) {
+            metadata::set(&mut view, member, value.clone());
+        }
+    }
+    if let Some(replicas) = number(&paths.spec_replicas).filter(|replicas| *replicas != 0) {
+        view["spec"]["replicas"] = replicas.into();
+    }
+    let selector = paths.selector.as_deref().and_then(|path| object.pointer(&pointer(path)));
+    if let Some(selector) = selector.and_then(Value::as_str) {
+        view["status"]["selector"] = selector.into();
+    }
+    view
+}
+
+/// `object` with the number that `scale` wants, and the resource version and uid that it names.
+///
+/// # Errors
+/// 400 when it is no `Scale`, 422 for a number below 0.
+pub fn write(
+    resource: &Resource,
+    paths: &ScalePaths,
+    object: &Value,
+    scale: &Value,
+) -> Result<Value, Status> {
+    let (kind, version) = (&scale["kind"], &scale["apiVersion"]);
+    if kind != "Scale" || version != API_VERSION {
+        return Err(Status::bad_request(format!(
+            "wrong object passed to Scale update: {version}, Kind={kind}"
+        )));
+    }
+    let replicas = match &scale["spec"]["replicas"] {
+        Value::Null => 0,
+        number => number.as_i64().ok_or_else(|| Status::bad_request("spec.replicas is no whole number"))?,
+    };
+    if replicas < 0 {
+        let error = FieldError::new(
+            FieldErrorKind::Invalid,
+            "spec.replicas",
+            Some(replicas.into()),
+            "should be a non-negative integer",
+        );
+        let name = metadata::text(object, "name");
+        return Err(Status::invalid(&resource.group, &resource.kind, name, &[error]));
+    }
+    let mut changed = object.clone();
+    for member in ["uid", "resourceVersion"] {
+        let said = metadata::text(scale, member);
+        if !said.is_empty() {
+            metadata::set(&mut changed, member, said.into());
+        }
+    }
+    put(&mut changed, &paths.spec_replicas, replicas.into());
+    Ok(changed)
+}
+
+/// Sets the member at `path`, with the objects that it lies in.
+fn put(object: &mut Value, path: &str, value: Value) {
+    let mut at = object;
+    for member in path.split('.').filter(|member| !member.is_empty()) {
+        if !at.is_object() {
+            *at = json!({});
+        }
+        at = &mut at[member];
+    }
+    *at = value;
+}
