@@ -1,0 +1,139 @@
+//! The rows. Called by the thread that owns the connection.
+
+use std::path::Path;
+
+use fleetmesh_standalone_core::store::{EventKind, Key, State, Stored};
+use rusqlite::{Connection, ErrorCode, params};
+
+use super::OpenError;
+use crate::files;
+
+/// `PRAGMA application_id` of our databases: "FMSA".
+const APPLICATION_ID: i64 = 0x464d_5341;
+/// `PRAGMA user_version`.
+const SCHEMA_VERSION: i64 = 1;
+
+/// `text` is the object as JSON with its resource version, which is `revision`. The one row of `revision` has the last that was used,
+/// by a deletion too.
+const SCHEMA: &str = "
+CREATE TABLE revision (value INTEGER NOT NULL) STRICT;
+INSERT INTO revision VALUES (0);
+CREATE TABLE object (
+    store TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL, text TEXT NOT NULL,
+    PRIMARY KEY (store, namespace, name)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Opens the database at `path`, or makes it, and loads all of it. A file that fails a check is not written.
+pub(super) fn open(path: &Path) -> Result<(Connection, State), OpenError> {
+    let failed = |error: rusqlite::Error| explain(path, &error);
+    if path != Path::new(":memory:") {
+        // SQLite makes the two files beside it with the mode of the database. What cannot be made here SQLite says.
+        let _ = files::options().write(true).create_new(true).open(path);
+        files::tighten(path);
+    }
+    let connection = Connection::open(path).map_err(failed)?;
+    let is_new = inspect(&connection, path)?;
+    prepare(&connection, is_new).map_err(failed)?;
+    let state = load(&connection, path)?;
+    Ok((connection, state))
+}
+
+fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
+    let (path, reason) = (path.to_owned(), error.to_string());
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => OpenError::Damaged { path, reason },
+        _ => OpenError::Unusable { path, reason },
+    }
+}
+
+/// Whether the database is empty.
+fn inspect(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
+    let read = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let checked = || -> rusqlite::Result<(i64, i64, i64, String)> {
+        let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        let whole = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        Ok((tables, read("application_id")?, read("user_version")?, whole))
+    };
+    let (tables, application, found, whole) = checked().map_err(|error| explain(path, &error))?;
+    let damaged = |reason: String| OpenError::Damaged { path: path.to_owned(), reason };
+    if tables == 0 && application == 0 {
+        return Ok(true);
+    }
+    if application != APPLICATION_ID {
+        return Err(damaged("it is a database of another program".into()));
+    }
+    if found > SCHEMA_VERSION {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION });
+    }
+    if whole == "ok" { Ok(false) } else { Err(damaged(whole)) }
+}
+
+fn prepare(connection: &Connection, is_new: bool) -> rusqlite::Result<()> {
+    // A person may look at the file with the sqlite3 tool meanwhile: wait for them, do not fail.
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    if is_new {
+        let transaction = connection.unchecked_transaction()?;
+        transaction.execute_batch(SCHEMA)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Everything that is stored.
+pub(super) fn load(connection: &Connection, path: &Path) -> Result<State, OpenError> {
+    let failed = |error: rusqlite::Error| explain(path, &error);
+    let revision = last_revision(connection).map_err(failed)?;
+    let sql = "SELECT store, namespace, name, revision, text FROM object";
+    let mut statement = connection.prepare(sql).map_err(failed)?;
+    let mut rows = statement.query([]).map_err(failed)?;
+    let mut objects = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        let read = || -> rusqlite::Result<(Key, i64, String)> {
+            let key = Key { store: row.get(0)?, namespace: row.get(1)?, name: row.get(2)? };
+            Ok((key, row.get(3)?, row.get(4)?))
+        };
+        let (key, revision, text) = read().map_err(failed)?;
+        let damaged = |reason: String| OpenError::Damaged { path: path.to_owned(), reason };
+        let revision = u64::try_from(revision).map_err(|error| damaged(format!("{key:?}: {error}")))?;
+        let name = format!("{key:?}");
+        let object = Stored::read(key, &text, revision);
+        objects.push(object.map_err(|error| damaged(format!("{name}: {error}")))?);
+    }
+    Ok(State::load(objects, revision))
+}
+
+/// The last revision that was used.
+pub(super) fn last_revision(connection: &Connection) -> rusqlite::Result<u64> {
+    let revision: i64 = connection.query_row("SELECT value FROM revision", [], |row| row.get(0))?;
+    Ok(u64::try_from(revision).unwrap_or_default())
+}
+
+/// Sets the last revision that was used.
+pub(super) fn advance(connection: &Connection, revision: u64) -> rusqlite::Result<()> {
+    connection.prepare_cached("UPDATE revision SET value = ?1")?.execute([number(revision)]).map(drop)
+}
+
+/// Stores one change.
+pub(super) fn write(connection: &Connection, kind: EventKind, object: &Stored) -> rusqlite::Result<()> {
+    let Key { store, namespace, name } = &object.key;
+    match kind {
+        EventKind::Added | EventKind::Modified => connection
+            .prepare_cached("INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![store, namespace, name, number(object.revision), &*object.text])
+            .map(drop),
+        EventKind::Deleted => connection
+            .prepare_cached("DELETE FROM object WHERE store = ?1 AND namespace = ?2 AND name = ?3")?
+            .execute((store, namespace, name))
+            .map(drop),
+    }
+}
+
+/// As SQLite has it. Revisions are counted from 1 and never come near its bound.
+fn number(revision: u64) -> i64 {
+    i64::try_from(revision).unwrap_or(i64::MAX)
+}
