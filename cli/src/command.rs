@@ -42,6 +42,9 @@ pub enum Command {
     #[cfg(feature = "operator")]
     Operator(Box<crate::operator::OperatorArgs>),
 
+    #[cfg(feature = "standalone")]
+    Standalone(Box<crate::standalone::StandaloneArgs>),
+
     #[cfg(feature = "operator")]
     Explain(crate::explain::ExplainArgs),
 
@@ -104,6 +107,8 @@ impl Command {
             Self::Provision(args) => crate::server::run(|shutdown| crate::provision::run(*args, shutdown)),
             #[cfg(feature = "operator")]
             Self::Operator(args) => crate::server::run(|shutdown| crate::operator::run(*args, shutdown)),
+            #[cfg(feature = "standalone")]
+            Self::Standalone(args) => crate::server::run(|shutdown| crate::standalone::run(*args, shutdown)),
             #[cfg(feature = "operator")]
             Self::Explain(args) => crate::server::run(|_| crate::explain::explain(args)),
             #[cfg(feature = "operator")]

@@ -25,6 +25,8 @@ mod provision;
 mod proxy;
 #[cfg(feature = "server")]
 mod server;
+#[cfg(feature = "standalone")]
+mod standalone;
 
 use std::process::ExitCode;
 

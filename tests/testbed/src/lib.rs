@@ -35,6 +35,7 @@ pub mod run_dir;
 pub mod scenario;
 pub mod shared;
 pub mod stack;
+pub mod standalone;
 pub mod wait;
 
 pub use fleetmesh_tools::{long, tools, userns};

@@ -1,0 +1,11 @@
+//! `fleetmesh standalone` from outside: what an attacker or a power cut would do.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+mod access;
+mod crash;
