@@ -1,6 +1,13 @@
 //! Regular expressions as Go's RE2 reads them.
 
+mod syntax;
+
 use regex::Regex;
+
+/// What is wrong with a pattern, as Go says it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("error parsing regexp: {0}")]
+pub struct PatternError(String);
 
 /// A pattern of a schema or a rule, compiled once.
 #[derive(Debug, Clone)]
@@ -15,8 +22,15 @@ impl Pattern {
     ///
     /// # Errors
     /// What is wrong with the pattern.
-    pub fn new(source: &str) -> Result<Self, regex::Error> {
-        Ok(Self { source: source.to_owned(), compiled: Regex::new(&translated(source))? })
+    pub fn new(source: &str) -> Result<Self, PatternError> {
+        if let Some(problem) = syntax::problem(source) {
+            return Err(PatternError(problem));
+        }
+        let compiled = Regex::new(&translated(source)).map_err(|error| {
+            let text = error.to_string();
+            PatternError(text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
+        })?;
+        Ok(Self { source: source.to_owned(), compiled })
     }
 
     /// Whether some part of `text` matches.
@@ -42,6 +56,15 @@ fn translated(source: &str) -> String {
             continue;
         }
         match (character, class) {
+            ('{', Class::Outside) => {
+                // A brace that begins no repetition is a character.
+                let rest: String = std::iter::once('{').chain(characters.clone().take(16)).collect();
+                pattern.push_str(if syntax::repeat(&rest).is_some() { "{" } else { "\\{" });
+            }
+            ('(', Class::Outside) => {
+                pattern.push('(');
+                skip_name(&mut characters);
+            }
             ('[', Class::Outside) => {
                 pattern.push('[');
                 if characters.next_if_eq(&'^').is_some() {
@@ -83,6 +106,21 @@ enum Class {
 impl Class {
     fn after(self) -> Self {
         if self == Self::First { Self::Inside } else { self }
+    }
+}
+
+/// Leaves out the name of a group: names may be there twice.
+fn skip_name(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+    let mut ahead = characters.clone();
+    if ahead.next() != Some('?') {
+        return;
+    }
+    ahead.next_if_eq(&'P');
+    if ahead.next() != Some('<') {
+        return;
+    }
+    if ahead.by_ref().any(|character| character == '>') {
+        *characters = ahead;
     }
 }
 
@@ -146,8 +184,22 @@ mod tests {
 
     #[test]
     fn says_what_is_wrong() {
-        for pattern in ["[", "(", "*", "a{2,1}", "\\"] {
-            assert!(Pattern::new(pattern).is_err(), "{pattern}");
+        for (pattern, problem) in [
+            ("a(b", "missing closing ): `a(b`"),
+            ("a[b", "missing closing ]: `[b`"),
+            ("a|*", "missing argument to repetition operator: `*`"),
+            ("a*?+", "invalid nested repetition operator: `*?+`"),
+            ("a{2,1}", "invalid repeat count: `{2,1}`"),
+            ("a{1001}", "invalid repeat count: `{1001}`"),
+            ("a\\", "trailing backslash at end of expression: ``"),
+            ("\\8", "invalid escape sequence: `\\8`"),
+            ("[b-a]", "invalid character class range: `b-a`"),
+            ("(?!a)", "invalid or unsupported Perl syntax: `(?!`"),
+        ] {
+            assert_eq!(Pattern::new(pattern).unwrap_err(), PatternError(problem.to_owned()), "{pattern}");
         }
+        assert!(
+            matches("(?P<n>a)(?P<n>b)", "ab") && matches("a{,2}", "a{,2}") && matches("(?i:A)(?s).", "ab")
+        );
     }
 }

@@ -391,20 +391,36 @@ fn builtins() {
     .unwrap();
 }
 
+/// The schemas of this product.
+fn product() -> Result<Vec<(String, CustomSchema)>> {
+    let schemas = fleetmesh_crds::all().into_iter().map(|definition| {
+        let json = serde_json::to_value(&definition)?;
+        let schema = &json["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        Ok((definition.spec.names.kind, CustomSchema::new(schema)?))
+    });
+    schemas.collect()
+}
+
+fn replay_product(name: &str, known: &[&str]) -> Result<()> {
+    let schemas = product()?;
+    let of = |object: &Value| schemas.iter().find(|(kind, _)| object["kind"] == kind.as_str());
+    replay(name, known, |object| Resource::Custom(&of(object).unwrap_or(&schemas[0]).1))
+}
+
+/// Samples of which one member is something else.
+#[test]
+fn mutations() {
+    replay_product("mutations.jsonl", &[]).unwrap();
+}
+
+/// Regular expressions. Names of Unicode's classes are another list.
+#[test]
+fn patterns() {
+    replay_product("patterns.jsonl", &["pattern \\pX"]).unwrap();
+}
+
 /// The samples of this product: applied on the client's side, then on the server's, and given a status.
 #[test]
 fn samples() {
-    let schemas: Vec<(String, CustomSchema)> = fleetmesh_crds::all()
-        .into_iter()
-        .map(|definition| {
-            let json = serde_json::to_value(&definition).unwrap();
-            let schema = &json["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-            (definition.spec.names.kind, CustomSchema::new(schema).unwrap())
-        })
-        .collect();
-    replay("samples.jsonl", &[], |object| {
-        let schema = schemas.iter().find(|(kind, _)| object["kind"] == kind.as_str());
-        Resource::Custom(&schema.unwrap().1)
-    })
-    .unwrap();
+    replay_product("samples.jsonl", &[]).unwrap();
 }

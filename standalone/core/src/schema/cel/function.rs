@@ -7,7 +7,7 @@ use kube_cel::KubeCelExt as _;
 use kube_cel::cel::extractors::This;
 use kube_cel::cel::{Context, ExecutionError};
 
-use crate::schema::pattern::Pattern;
+use crate::schema::pattern::{Pattern, PatternError};
 
 /// Compiled patterns that are kept; most are literals of rules, the others come from objects.
 const KEPT: usize = 256;
@@ -23,10 +23,10 @@ pub(crate) fn context() -> Context<'static> {
 fn matches(This(text): This<Arc<String>>, pattern: Arc<String>) -> Result<bool, ExecutionError> {
     compiled(&pattern)
         .map(|pattern| pattern.matches(&text))
-        .map_err(|error| ExecutionError::function_error("matches", format!("error parsing regexp: {error}")))
+        .map_err(|error| ExecutionError::function_error("matches", error))
 }
 
-fn compiled(source: &str) -> Result<Pattern, regex::Error> {
+fn compiled(source: &str) -> Result<Pattern, PatternError> {
     static PATTERNS: OnceLock<Mutex<HashMap<String, Pattern>>> = OnceLock::new();
     let patterns = PATTERNS.get_or_init(Mutex::default);
     if let Some(pattern) = patterns.lock().unwrap_or_else(PoisonError::into_inner).get(source) {

@@ -141,8 +141,14 @@ impl Rule {
 }
 
 /// The API server's words for an error of an evaluation; empty where ours are as good.
-fn failure(error: &ExecutionError) -> &'static str {
+fn failure(error: &ExecutionError) -> &str {
     match error {
+        ExecutionError::FunctionError { function, message } => match function.as_str() {
+            "matches" => message,
+            "duration" => "type conversion error from 'string' to 'google.protobuf.Duration'",
+            "timestamp" => "type conversion error from 'string' to 'google.protobuf.Timestamp'",
+            _ => "",
+        },
         ExecutionError::DivisionByZero(_) => "division by zero",
         ExecutionError::RemainderByZero(_) => "modulus by zero",
         ExecutionError::Overflow(..) => "integer overflow",
