@@ -80,7 +80,7 @@ mod tests {
         for (seconds, expected) in spans {
             assert_eq!(human(i128::from(seconds) * 1000), expected, "{seconds}");
         }
-        // Towards zero, as Go rounds: not yet two seconds ahead.
+        // Cut towards zero, as Go does: not yet two seconds ahead.
         assert_eq!(human(-1999), "0s");
         assert_eq!(human(-999), "0s");
     }
