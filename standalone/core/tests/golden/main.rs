@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod discovery;
+mod openapi;
 mod protobuf;
 mod selector;
 mod table;
