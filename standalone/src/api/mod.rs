@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod discovery;
+mod openapi;
 mod read;
 mod review;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::store::Store;
 pub(crate) use answer::failure;
 use discovery::Discovery;
+use openapi::OpenApiPages;
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,7 @@ pub struct Api {
     resources: Arc<Resources>,
     schemas: Arc<Schemas>,
     discovery: Arc<Discovery>,
+    openapi: Arc<OpenApiPages>,
     /// Ends watches.
     shutdown: CancellationToken,
 }
@@ -76,7 +79,8 @@ impl Api {
     ) -> Result<Self, CustomSchemaError> {
         let schemas = Arc::new(Schemas::new(&resources)?);
         let discovery = Arc::new(Discovery::new(&resources, address));
-        Ok(Self { store, resources, schemas, discovery, shutdown })
+        let openapi = Arc::new(OpenApiPages::new(&resources));
+        Ok(Self { store, resources, schemas, discovery, openapi, shutdown })
     }
 
     /// What is served.
@@ -106,6 +110,9 @@ impl Api {
             _ => {}
         }
         if let Some(response) = self.discovery.answer(head, &path)? {
+            return Ok(response);
+        }
+        if let Some(response) = self.openapi.answer(head, &path)? {
             return Ok(response);
         }
         let parameters = parameters(head.uri.query().unwrap_or_default());

@@ -280,3 +280,31 @@ async fn a_client_of_kube_works_without_a_socket() {
     let ObjectMeta { name, .. } = meshes.get("apps").await.expect("there").metadata;
     assert_eq!(name.as_deref(), Some("apps"));
 }
+
+/// Clients keep a document by its hash until another address is in the index.
+#[tokio::test]
+async fn openapi_is_found_by_its_index_and_kept_by_its_hash() {
+    let api = api().await;
+    let (code, index) = get(&api, "/openapi/v3").await;
+    assert_eq!(code, 200, "{index}");
+    let address =
+        index["paths"]["apis/fleetmesh.dev/v1alpha1"]["serverRelativeURL"].as_str().expect("an address");
+    let ask = async |path: &str| raw(&api, "GET", path, "application/json", "").await;
+    let response = ask(address).await;
+    assert_eq!(response.headers()["cache-control"], "public, immutable");
+    let tag = response.headers()["etag"].to_str().expect("a tag").to_owned();
+    let (code, document) = json_of(response).await;
+    assert_eq!(code, 200);
+    assert!(document["components"]["schemas"].to_string().contains("VirtualNode"), "our kinds");
+    let moved = ask("/openapi/v3/apis/fleetmesh.dev/v1alpha1?hash=0").await;
+    assert_eq!((moved.status().as_u16(), moved.headers()["location"].as_bytes()), (301, address.as_bytes()));
+    let known =
+        Request::builder().uri("/openapi/v3/apis/fleetmesh.dev/v1alpha1").header("if-none-match", tag);
+    let known =
+        api.answer(&Caller::administrator("tester"), known.body(Body::empty()).expect("a request")).await;
+    assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+    let (code, swagger) = get(&api, "/openapi/v2").await;
+    assert_eq!((code, &swagger["swagger"]), (200, &json!("2.0")));
+    assert_eq!(ask("/openapi/v3/apis/none/v1").await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(raw(&api, "POST", "/openapi/v3", "application/json", "").await.status(), 405);
+}
