@@ -1,4 +1,4 @@
-//! `fleetmesh standalone` from outside: what an attacker or a power cut would do.
+//! `fleetmesh standalone` from outside: kubectl, and what an attacker or a power cut would do.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,3 +9,4 @@
 
 mod access;
 mod crash;
+mod kubectl;
