@@ -53,6 +53,9 @@ async fn an_object_is_created_read_changed_and_deleted() {
     assert_eq!(get(&api, &path).await, (200, created.clone()));
     let (code, list) = get(&api, MESHES).await;
     assert_eq!((code, &list["kind"], &list["items"]), (200, &json!("MeshList"), &json!([created])));
+    assert_eq!(list["metadata"]["continue"], "", "as lists of custom resources say it");
+    let (code, nothing) = get(&api, "/api/v9").await;
+    assert_eq!((code, &nothing["reason"]), (404, &json!("NotFound")), "{nothing}");
     let (code, patched) = ask(&api, "PATCH", &path, &json!({"metadata": {"labels": {"a": "b"}}})).await;
     assert_eq!((code, &patched["metadata"]["labels"]), (200, &json!({"a": "b"})));
     let (code, stale) = ask(&api, "PUT", &path, &created).await;

@@ -153,13 +153,22 @@ impl View {
             Shape::Whole => json!({
                 "apiVersion": self.resource.api_version(),
                 "kind": self.resource.list_kind(),
-                "metadata": metadata.value(),
+                "metadata": self.whole_list(metadata),
                 "items": self.items(&objects),
             }),
             Shape::Metadata(version) => partial_list(metadata.value(), &references, version),
             Shape::Table(..) => self.table(metadata.value(), &references, true).unwrap_or_default(),
         };
         self.respond(200, &list)
+    }
+
+    /// The metadata of a list of whole objects: one of custom resources says so when nothing comes after it.
+    fn whole_list(&self, metadata: &ListMetadata) -> Value {
+        let mut value = metadata.value();
+        if self.resource.definition().is_some() && metadata.next.is_none() {
+            value["continue"] = "".into();
+        }
+        value
     }
 
     /// The items of a list: those of Kubernetes' own kinds do not repeat which they are.
@@ -176,7 +185,7 @@ impl View {
 
     fn list_text(&self, metadata: &ListMetadata, objects: &[Arc<Stored>]) -> String {
         let (version, kind) = (json!(self.resource.api_version()), json!(self.resource.list_kind()));
-        let metadata = metadata.value();
+        let metadata = self.whole_list(metadata);
         let mut list =
             format!("{{\"apiVersion\":{version},\"kind\":{kind},\"metadata\":{metadata},\"items\":[");
         for (at, object) in objects.iter().enumerate() {

@@ -92,6 +92,7 @@ pub fn route(
 /// What is answered where nothing is: below the groups of Kubernetes itself a `Status`, elsewhere a page.
 fn nothing_at(resources: &Resources, path: &str) -> Status {
     let group = match path.split('/').collect::<Vec<_>>().as_slice() {
+        ["", "api", _] => return Status::no_such_path(),
         ["", "api", version, _, ..] => Some(("", *version)),
         ["", "apis", group, version, _, ..] => Some((*group, *version)),
         _ => None,
