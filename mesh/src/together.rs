@@ -11,7 +11,7 @@ use crate::quota::Quotas;
 use crate::refusal::Refusal;
 use crate::rules::{self, absent};
 use crate::store::{Change, Fault, Tip, Write};
-use crate::view::MeshView;
+use crate::view::{MeshView, Record};
 
 /// Decides requests about what is in the mesh `mesh`, or about the mesh itself, together: what has to fit between objects is judged
 /// on the state after all of them, so that their order does not matter. `parts` are the places of those that are to be decided;
@@ -115,26 +115,23 @@ fn by_itself(
 /// `mesh` without what is made or changed by `asked` and names, or lies in, something that is changed as well: it is judged itself.
 /// Nor with routes that nothing of this concerns: each part looks through all that are there.
 fn without(mesh: &MeshView, asked: &[(usize, &MeshRequest)]) -> MeshView {
-    let dependent = |request: &&MeshRequest| {
-        let info = request.id().kind().info();
-        request.is_of_the_spec() && !info.requires.is_empty()
-    };
-    let mut mesh = mesh.clone();
-    for request in asked.iter().map(|(_, request)| *request).filter(dependent) {
-        mesh.resources.remove(request.id());
-    }
+    let is_dependent =
+        |request: &&MeshRequest| request.is_of_the_spec() && !request.id().kind().info().requires.is_empty();
+    let requests = || asked.iter().map(|(_, request)| *request);
+    let dependents: HashSet<&ResourceId> = requests().filter(is_dependent).map(MeshRequest::id).collect();
     let names = |kind: Kind| -> HashSet<&str> {
-        let ids = asked.iter().map(|(_, request)| request.id());
-        ids.filter(|id| id.kind() == kind).map(ResourceId::name).collect()
+        requests().map(MeshRequest::id).filter(|id| id.kind() == kind).map(ResourceId::name).collect()
     };
     let (routers, nodes) = (names(Kind::VirtualRouter), names(Kind::VirtualNode));
-    mesh.resources.retain(|id, record| {
+    let is_concerned = |record: &Record| {
         let Spec::Route(route) = &record.spec else { return true };
         let mut targets = route.action().into_iter().flat_map(|(_, _, action)| &action.weighted_targets);
-        id.parent().is_some_and(|router| routers.contains(router.name()))
+        record.id.parent().is_some_and(|router| routers.contains(router.name()))
             || targets.any(|target| nodes.contains(target.virtual_node.as_str()))
-    });
-    mesh
+    };
+    let stay = mesh.resources.iter().filter(|(id, record)| !dependents.contains(id) && is_concerned(record));
+    let resources = stay.map(|(id, record)| (id.clone(), Arc::clone(record))).collect();
+    MeshView { revision: mesh.revision, forms: mesh.forms, resources }
 }
 
 /// Whether a request of several fits what there is after all of them.
