@@ -3,9 +3,15 @@
 use axum::body::Body;
 use axum::response::Response;
 use fleetmesh_standalone_core::status::Status;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WARNING, WWW_AUTHENTICATE};
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, RETRY_AFTER, VARY, WARNING,
+    WWW_AUTHENTICATE,
+};
+use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use serde_json::Value;
+
+use super::header;
 
 /// The media type of answers.
 pub(crate) const JSON: &str = "application/json";
@@ -28,6 +34,24 @@ pub(crate) fn json(code: u16, text: impl Into<Body>) -> Response {
 /// An object.
 pub(crate) fn value(code: u16, value: &Value) -> Response {
     json(code, value.to_string())
+}
+
+/// A document that is the same for all, with its tag in quotes; without its body for a client that has it.
+pub(crate) fn tagged(head: &Parts, media_type: &'static str, body: impl Into<Body>, tag: &str) -> Response {
+    let mut response = match header(head, IF_NONE_MATCH) == tag {
+        true => respond(304, media_type, Body::empty()),
+        false => respond(200, media_type, body),
+    };
+    insert(&mut response, VARY, "Accept");
+    insert(&mut response, ETAG, tag);
+    response
+}
+
+/// Sets a header, unless no header can have this text.
+pub(crate) fn insert(response: &mut Response, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
 }
 
 /// Plain text.

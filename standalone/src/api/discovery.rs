@@ -9,11 +9,11 @@ use fleetmesh_standalone_core::discovery::{
 };
 use fleetmesh_standalone_core::resource::Resources;
 use fleetmesh_standalone_core::status::Status;
-use http::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use http::Method;
+use http::header::ACCEPT;
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode};
 
-use super::answer;
+use super::{answer, header};
 
 /// The documents by their paths.
 pub(super) struct Discovery {
@@ -57,21 +57,11 @@ impl Discovery {
         if head.method != Method::GET {
             return Err(Status::method_not_allowed());
         }
-        let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let accepted = accept(header(ACCEPT)).ok_or_else(|| Status::not_acceptable(&MEDIA_TYPES))?;
+        let accepted = accept(header(head, ACCEPT)).ok_or_else(|| Status::not_acceptable(&MEDIA_TYPES))?;
         let whole = self.aggregated.get(path).filter(|_| accepted.transform.is_some());
-        let Some((text, tag)) = whole else { return Ok(Some(answer::json(200, plain.clone()))) };
-        let is_known = header(IF_NONE_MATCH) == tag;
-        let mut response = answer::json(200, if is_known { String::new() } else { text.clone() });
-        if is_known {
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-        }
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(AGGREGATED));
-        headers.insert(VARY, HeaderValue::from_static("Accept"));
-        if let Ok(tag) = HeaderValue::from_str(tag) {
-            headers.insert(ETAG, tag);
-        }
-        Ok(Some(response))
+        Ok(Some(match whole {
+            None => answer::json(200, plain.clone()),
+            Some((text, tag)) => answer::tagged(head, AGGREGATED, text.clone(), tag),
+        }))
     }
 }

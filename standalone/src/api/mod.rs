@@ -22,8 +22,8 @@ use fleetmesh_standalone_core::route::{Parameters, Route, Subresource, route};
 use fleetmesh_standalone_core::schema::CustomSchemaError;
 use fleetmesh_standalone_core::status::Status;
 use fleetmesh_standalone_core::store::{Fresh, Key, Stored};
-use http::Request;
 use http::request::Parts;
+use http::{HeaderName, Request};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
@@ -138,6 +138,11 @@ fn decoded(path: &str) -> Result<String, Status> {
     Ok(path.into_owned())
 }
 
+/// The header `name`; nothing when it is not there or no text.
+fn header(head: &Parts, name: HeaderName) -> &str {
+    head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
 fn parameters(query: &str) -> Parameters {
     let pairs = url::form_urlencoded::parse(query.as_bytes());
     Parameters::new(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
@@ -216,7 +221,7 @@ impl ApiRequest<'_> {
         Status::not_found(group, plural, self.name())
     }
 
-    fn header(&self, name: http::HeaderName) -> &str {
-        self.head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    fn header(&self, name: HeaderName) -> &str {
+        header(self.head, name)
     }
 }

@@ -5,14 +5,13 @@ use axum::response::Response;
 use fleetmesh_standalone_core::openapi::{Document, OpenApi, PROTOBUF, PROTOBUF_ACCEPTED};
 use fleetmesh_standalone_core::resource::Resources;
 use fleetmesh_standalone_core::status::Status;
-use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, HeaderName, IF_NONE_MATCH, LOCATION, VARY,
-};
+use http::header::{ACCEPT, CACHE_CONTROL, EXPIRES, LOCATION};
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 
-use super::answer::JSON;
+use super::answer::{self, JSON};
+use super::header;
 
 /// The Kubernetes whose kinds are served beside ours.
 const VERSION: &str = "1.36";
@@ -36,14 +35,14 @@ impl OpenApiPages {
     /// # Errors
     /// 405: it is not read.
     pub(super) fn answer(&self, head: &Parts, path: &str) -> Result<Option<Response>, Status> {
-        if path != V2 && path != V3 && !path.starts_with("/openapi/") {
+        if !path.starts_with("/openapi/") {
             return Ok(None);
         }
         if head.method != Method::GET {
             return Err(Status::method_not_allowed());
         }
         Ok(Some(match path.strip_prefix(V3).map(|rest| rest.trim_matches('/')) {
-            Some("") => self.json(head, self.0.index()),
+            Some("") => json(head, self.0.index()),
             Some(group) => self.group(head, group),
             None if path == V2 => self.v2(head),
             None => empty(StatusCode::NOT_FOUND),
@@ -54,7 +53,7 @@ impl OpenApiPages {
         let accepted = header(head, ACCEPT);
         match PROTOBUF_ACCEPTED.iter().any(|one| accepted.contains(one)) {
             true => found(head, self.0.v2_protobuf(), PROTOBUF),
-            false => self.json(head, self.0.v2()),
+            false => json(head, self.0.v2()),
         }
     }
 
@@ -65,59 +64,35 @@ impl OpenApiPages {
         };
         let query = head.uri.query().unwrap_or_default();
         let hash = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "hash");
-        let Some((_, hash)) = hash else { return self.json(head, document) };
+        let Some((_, hash)) = hash else { return json(head, document) };
         if hash != document.hash {
             let mut moved = empty(StatusCode::MOVED_PERMANENTLY);
-            insert(&mut moved, LOCATION, &address);
+            answer::insert(&mut moved, LOCATION, &address);
             return moved;
         }
-        let mut response = self.json(head, document);
-        insert(&mut response, CACHE_CONTROL, "public, immutable");
+        let mut response = json(head, document);
+        answer::insert(&mut response, CACHE_CONTROL, "public, immutable");
         let expires = Timestamp::now() + YEAR;
         if let Ok(expires) = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&expires) {
-            insert(&mut response, EXPIRES, &expires);
+            answer::insert(&mut response, EXPIRES, &expires);
         }
         response
     }
-
-    #[expect(clippy::unused_self, reason = "it is one of the forms that these documents are served in")]
-    fn json(&self, head: &Parts, document: &Document) -> Response {
-        let accepted = header(head, ACCEPT);
-        let any = ["json", "*/*", "application/*"].iter().any(|form| accepted.contains(form));
-        if accepted.is_empty() || any {
-            found(head, document, JSON)
-        } else {
-            empty(StatusCode::NOT_ACCEPTABLE)
-        }
-    }
 }
 
-fn header(head: &Parts, name: HeaderName) -> &str {
-    head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+/// A document in JSON, or that there is no other form of it.
+fn json(head: &Parts, document: &Document) -> Response {
+    let accepted = header(head, ACCEPT);
+    let any = ["json", "*/*", "application/*"].iter().any(|form| accepted.contains(form));
+    if accepted.is_empty() || any { found(head, document, JSON) } else { empty(StatusCode::NOT_ACCEPTABLE) }
 }
 
-/// The document, or that the client has it.
 fn found(head: &Parts, document: &Document, media_type: &'static str) -> Response {
-    let tag = document.etag();
-    let mut response = match header(head, IF_NONE_MATCH) == tag {
-        true => empty(StatusCode::NOT_MODIFIED),
-        false => Response::new(Body::from(document.body.clone())),
-    };
-    insert(&mut response, CONTENT_TYPE, media_type);
-    insert(&mut response, CACHE_CONTROL, "no-cache, private");
-    insert(&mut response, VARY, "Accept");
-    insert(&mut response, ETAG, &tag);
-    response
+    answer::tagged(head, media_type, document.body.clone(), &document.etag())
 }
 
 fn empty(code: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = code;
     response
-}
-
-fn insert(response: &mut Response, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
-    }
 }
