@@ -5,11 +5,12 @@ use std::fmt;
 
 use fleetmesh_crds::{
     AddedTls, Canary, CanaryStatus, ConditionType, Extension, FINALIZER, Fleet, Iam, Management,
-    MeshResource, ORPHAN_ANNOTATION, Status,
+    MeshResource, ORPHAN_ANNOTATION, Status, with_kind,
 };
 use fleetmesh_model::route::WeightedTarget;
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::canary::in_force;
 use crate::mesh_tls::{self, Stage};
@@ -73,6 +74,14 @@ pub struct Object {
 }
 
 impl Object {
+    /// Reads a resource of `kind` from the JSON of the Kubernetes API.
+    ///
+    /// # Errors
+    /// A member that the kind knows has another type than the kind says.
+    pub fn parse(kind: Kind, resource: Value) -> serde_json::Result<Self> {
+        with_kind!(kind, K => serde_json::from_value::<K>(resource).map(|resource| Self::read(&resource)))
+    }
+
     /// Parses a resource. Missing metadata, which the API server never leaves out, is empty.
     pub fn read<K: MeshResource>(resource: &K) -> Self {
         let meta = resource.meta();

@@ -1,9 +1,10 @@
 //! The Kubernetes API: watches and writes. The types of the kinds are used here only; everywhere else there is one code path.
 
 mod client;
-mod kinds;
+mod news;
 mod recorders;
 mod uid;
+mod untyped;
 mod watch;
 mod write;
 

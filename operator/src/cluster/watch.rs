@@ -1,29 +1,24 @@
 //! Watches: one for each kind and one for namespaces, each feeding the cache and the queue. Reads only.
 
-use std::collections::BTreeSet;
-use std::fmt::Debug;
 use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetmesh_core::ObjectKey;
 use fleetmesh_crds::{FleetClass, MetricProvider, ReferenceGrant, RouteAction, WebhookProvider, with_kind};
 use fleetmesh_model::Kind;
 use fleetmesh_tasks::Tasks;
-use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::core::PartialObjectMeta;
+use kube::core::ApiResource;
 use kube::runtime::watcher;
-use kube::{Api, Client, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
+use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
-use super::kinds::Watched;
-use crate::cache::{Cache, NewsSource, Triggers};
+use super::news::{KindNews, News, NewsBeside};
+use super::untyped::Untyped;
+use crate::cache::{Cache, Triggers};
 use crate::queue::Queue;
 use crate::tasks::Task;
 
@@ -51,302 +46,192 @@ pub fn watch_all(
     let (complete, mut completed) = watch::channel(0);
     let feed = WatchFeed { cache: Arc::clone(cache), queue: Arc::clone(queue), complete };
     let mut wanted = 0;
-    let mut start = |task: Task, run: BoxFuture<'static, ()>| {
+    let mut start = |task: Task, source: Source| {
         wanted += 1;
-        tasks.spawn_until(task, shutdown, run);
+        tasks.spawn_until(task, shutdown, watch(client.clone(), feed.clone(), source).boxed());
     };
     for kind in Kind::ALL {
-        with_kind!(kind, K => start(Task::watch(kind), watch_kind::<K>(client.clone(), feed.clone()).boxed()));
+        start(Task::watch(kind), Source::kind(kind));
     }
-    start(Task::Namespaces, watch_namespaces(client.clone(), feed.clone()).boxed());
-    start(Task::FleetClasses, watch_classes(client.clone(), feed.clone()).boxed());
-    start(Task::MetricProviders, watch_metric_providers(client.clone(), feed.clone()).boxed());
-    start(Task::WebhookProviders, watch_webhook_providers(client.clone(), feed.clone()).boxed());
-    start(Task::ReferenceGrants, watch_grants(client.clone(), feed.clone()).boxed());
-    start(Task::RouteActions, watch_actions(client.clone(), feed).boxed());
+    start(Task::Namespaces, Source::namespaces());
+    start(Task::FleetClasses, Source::classes());
+    start(Task::MetricProviders, Source::metric_providers());
+    start(Task::WebhookProviders, Source::webhook_providers());
+    start(Task::ReferenceGrants, Source::grants());
+    start(Task::RouteActions, Source::actions());
+    drop(feed);
     async move {
         // The senders live as long as the watches; without them nothing completes, and nobody waits any more.
         let _ = completed.wait_for(|count| *count >= wanted).await;
     }
 }
 
-async fn watch_kind<K: Watched>(client: Client, feed: WatchFeed) {
-    let config = watcher::Config::default();
-    let mut events = pin!(watcher::<K>(Api::all(client), config));
-    let mut listed: Option<BTreeSet<ObjectKey>> = None;
-    let mut complete = false;
-    let mut complained = false;
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(event) => {
-                // `Init` only says that a list is about to be tried.
-                if !matches!(event, watcher::Event::Init) && std::mem::take(&mut complained) {
-                    info!(kind = %K::KIND, "watching again");
-                }
-                feed.kind_event::<K>(event, &mut listed, &mut complete);
-            }
-            Err(problem) => {
-                report::<K>(&problem, &mut complained);
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
+/// Where a watch's resources come from, and what they mean.
+struct Source {
+    resource: ApiResource,
+    news: Box<dyn News>,
+    /// Whether people wait for what the news trigger.
+    is_urgent: bool,
+}
+
+impl Source {
+    fn new(resource: ApiResource, news: impl News + 'static) -> Self {
+        Self { resource, news: Box::new(news), is_urgent: false }
     }
-}
 
-/// Says once in full what is wrong; a missing CRD is the newcomer's first mistake.
-fn report<K: Watched>(problem: &watcher::Error, complained: &mut bool) {
-    let kind = K::KIND;
-    if std::mem::replace(complained, true) {
-        debug!(%kind, %problem, "watch failed again");
-    } else if matches!(problem, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
-    {
-        error!(
-            "the cluster does not know {}: install the CRDs with `fleetmesh crds | kubectl apply -f -`; trying on",
-            K::crd_name()
-        );
-    } else {
-        error!(%kind, %problem, "cannot watch; trying on");
+    /// The resources that stand for App Mesh objects.
+    fn kind(kind: Kind) -> Self {
+        Self::new(with_kind!(kind, K => ApiResource::erase::<K>(&())), KindNews::new(kind))
     }
-}
 
-impl WatchFeed {
-    fn kind_event<K: Watched>(
-        &self,
-        event: watcher::Event<K>,
-        listed: &mut Option<BTreeSet<ObjectKey>>,
-        complete: &mut bool,
-    ) {
-        let triggers = match event {
-            watcher::Event::Init => {
-                *listed = Some(BTreeSet::new());
-                return;
-            }
-            watcher::Event::InitApply(resource) => {
-                let object = resource.parse();
-                if let Some(listed) = listed {
-                    listed.insert(object.key.clone());
-                }
-                self.cache.seen(object, NewsSource::List)
-            }
-            watcher::Event::InitDone => {
-                // What the list does not have was deleted while nobody watched.
-                let listed = listed.take().unwrap_or_default();
-                let missing: Vec<ObjectKey> =
-                    self.cache.keys(K::KIND).into_iter().filter(|key| !listed.contains(key)).collect();
-                if !std::mem::replace(complete, true) {
-                    self.complete.send_modify(|count| *count += 1);
-                }
-                missing.iter().flat_map(|key| self.cache.gone(key, None)).collect()
-            }
-            watcher::Event::Apply(resource) => self.cache.seen(resource.parse(), NewsSource::Watch),
-            watcher::Event::Delete(resource) => {
-                let object = resource.parse();
-                self.cache.gone(&object.key, Some(&object.uid))
-            }
-        };
-        self.queue.trigger_all(triggers);
-    }
-}
-
-/// What people want of rollouts; they wait for it.
-async fn watch_actions(client: Client, feed: WatchFeed) {
-    let queue = Arc::clone(&feed.queue);
-    let seen = |cache: &Cache, action: RouteAction| {
-        for (key, trigger) in cache.action(&action) {
-            queue.trigger_urgent(&key, trigger);
-        }
-        Triggers::new()
-    };
-    let gone = |cache: &Cache, name: &ObjectName| {
-        cache.action_gone(name.namespace.as_deref().unwrap_or_default(), &name.name, None);
-        Triggers::new()
-    };
-    watch_beside(Api::<RouteAction>::all(client), "RouteActions", &feed, seen, gone).await;
-}
-
-/// What fleets may be made of.
-async fn watch_classes(client: Client, feed: WatchFeed) {
-    let seen = |cache: &Cache, class: FleetClass| cache.class(&class);
-    let gone = |cache: &Cache, name: &ObjectName| cache.class_gone(&name.name);
-    watch_beside(Api::<FleetClass>::all(client), "FleetClasses", &feed, seen, gone).await;
-}
-
-/// Labels of namespaces, for the namespaces that a mesh allows. Only metadata is read.
-async fn watch_namespaces(client: Client, feed: WatchFeed) {
-    let seen = |cache: &Cache, namespace: PartialObjectMeta<Namespace>| {
-        cache.namespace(&namespace.name_any(), Some(namespace.labels().clone()))
-    };
-    let gone = |cache: &Cache, name: &ObjectName| cache.namespace(&name.name, None);
-    watch_beside(Api::all(client), "namespaces", &feed, seen, gone).await;
-}
-
-/// Whom rollouts may ask for numbers.
-async fn watch_metric_providers(client: Client, feed: WatchFeed) {
-    let seen = |cache: &Cache, provider: MetricProvider| {
-        cache.metric_provider_seen(&provider.name_any(), Some(provider.spec))
-    };
-    let gone = |cache: &Cache, name: &ObjectName| cache.metric_provider_seen(&name.name, None);
-    watch_beside(Api::all(client), "MetricProviders", &feed, seen, gone).await;
-}
-
-/// Whom rollouts may ask whether they may go on.
-async fn watch_webhook_providers(client: Client, feed: WatchFeed) {
-    let seen = |cache: &Cache, provider: WebhookProvider| {
-        cache.webhook_provider_seen(&provider.name_any(), Some(provider.spec))
-    };
-    let gone = |cache: &Cache, name: &ObjectName| cache.webhook_provider_seen(&name.name, None);
-    watch_beside(Api::all(client), "WebhookProviders", &feed, seen, gone).await;
-}
-
-/// What permits references between namespaces.
-async fn watch_grants(client: Client, feed: WatchFeed) {
-    let seen = |cache: &Cache, grant: ReferenceGrant| {
-        let ObjectName { namespace, name } = ObjectName::of(&grant);
-        cache.grant(&namespace.unwrap_or_default(), &name, Some(grant.spec))
-    };
-    let gone = |cache: &Cache, name: &ObjectName| {
-        cache.grant(name.namespace.as_deref().unwrap_or_default(), &name.name, None)
-    };
-    watch_beside(Api::<ReferenceGrant>::all(client), "ReferenceGrants", &feed, seen, gone).await;
-}
-
-/// The name of what is no App Mesh object, within its kind.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct ObjectName {
-    /// `None` for a cluster-scoped kind.
-    namespace: Option<String>,
-    name: String,
-}
-
-impl ObjectName {
-    fn of(resource: &impl Resource) -> Self {
-        Self { namespace: resource.namespace(), name: resource.name_any() }
-    }
-}
-
-/// A watch of what is no App Mesh object, and of which the operator only reads the spec: `seen` and `gone` notify the cache and
-/// return what that triggers. What was deleted while nobody watched is `gone` as well: a permission must not outlive it.
-async fn watch_beside<K>(
-    api: Api<K>,
-    what: &str,
-    feed: &WatchFeed,
-    seen: impl Fn(&Cache, K) -> Triggers,
-    gone: impl Fn(&Cache, &ObjectName) -> Triggers,
-) where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-{
-    let mut events = pin!(watcher(api, watcher::Config::default()));
-    let mut known = KnownNames::default();
-    let mut complete = false;
-    let mut complained = false;
-    while let Some(event) = events.next().await {
-        let event = match event {
-            Ok(event) => event,
-            Err(problem) => {
-                if !std::mem::replace(&mut complained, true) {
-                    error!(%problem, "cannot watch {what}; trying on");
-                }
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            }
-        };
-        let missing = known.note(&event);
-        let triggers = match event {
-            watcher::Event::Apply(resource) | watcher::Event::InitApply(resource) => {
-                seen(&feed.cache, resource)
-            }
-            watcher::Event::Delete(_) | watcher::Event::Init => Triggers::new(),
-            watcher::Event::InitDone => {
-                if !std::mem::replace(&mut complete, true) {
-                    feed.complete.send_modify(|count| *count += 1);
-                }
-                complained = false;
+    /// What people want of rollouts; they wait for it.
+    fn actions() -> Self {
+        let news = NewsBeside::new(
+            |cache, action| Ok(cache.action(&action.typed::<RouteAction>()?)),
+            |cache, name| {
+                cache.action_gone(name.namespace(), &name.name, None);
                 Triggers::new()
+            },
+        );
+        Self { is_urgent: true, ..Self::new(ApiResource::erase::<RouteAction>(&()), news) }
+    }
+
+    /// What fleets may be made of.
+    fn classes() -> Self {
+        let news = NewsBeside::new(
+            |cache, class| Ok(cache.class(&class.typed::<FleetClass>()?)),
+            |cache, name| cache.class_gone(&name.name),
+        );
+        Self::new(ApiResource::erase::<FleetClass>(&()), news)
+    }
+
+    /// Labels of namespaces, for the namespaces that a mesh allows. Only metadata is read.
+    fn namespaces() -> Self {
+        let news = NewsBeside::new(
+            |cache, namespace| Ok(cache.namespace(&namespace.name_any(), Some(namespace.labels().clone()))),
+            |cache, name| cache.namespace(&name.name, None),
+        );
+        Self::new(ApiResource::erase::<Namespace>(&()), news)
+    }
+
+    /// Whom rollouts may ask for numbers.
+    fn metric_providers() -> Self {
+        let news = NewsBeside::new(
+            |cache, provider| {
+                let provider: MetricProvider = provider.typed()?;
+                Ok(cache.metric_provider_seen(&provider.name_any(), Some(provider.spec)))
+            },
+            |cache, name| cache.metric_provider_seen(&name.name, None),
+        );
+        Self::new(ApiResource::erase::<MetricProvider>(&()), news)
+    }
+
+    /// Whom rollouts may ask whether they may go on.
+    fn webhook_providers() -> Self {
+        let news = NewsBeside::new(
+            |cache, provider| {
+                let provider: WebhookProvider = provider.typed()?;
+                Ok(cache.webhook_provider_seen(&provider.name_any(), Some(provider.spec)))
+            },
+            |cache, name| cache.webhook_provider_seen(&name.name, None),
+        );
+        Self::new(ApiResource::erase::<WebhookProvider>(&()), news)
+    }
+
+    /// What permits references between namespaces.
+    fn grants() -> Self {
+        let news = NewsBeside::new(
+            |cache, grant| {
+                let grant: ReferenceGrant = grant.typed()?;
+                let namespace = grant.namespace().unwrap_or_default();
+                Ok(cache.grant(&namespace, &grant.name_any(), Some(grant.spec)))
+            },
+            |cache, name| cache.grant(name.namespace(), &name.name, None),
+        );
+        Self::new(ApiResource::erase::<ReferenceGrant>(&()), news)
+    }
+}
+
+/// Why a watch does not go on.
+#[derive(Debug, thiserror::Error)]
+enum WatchFailure {
+    #[error(transparent)]
+    Watch(#[from] watcher::Error),
+    #[error("an object of the API server cannot be read: {0}")]
+    Unreadable(#[from] serde_json::Error),
+}
+
+/// Watches for ever. An object of a list that cannot be read fails the list, which is tried again: as long as it is not known
+/// whole, nothing may be decided from it.
+async fn watch(client: Client, feed: WatchFeed, mut source: Source) {
+    let api = Api::<Untyped>::all_with(client, &source.resource);
+    let mut progress = Progress { feed, complete: false, complained: false };
+    loop {
+        let mut events = watcher(api.clone(), watcher::Config::default()).boxed();
+        while let Some(event) = events.next().await {
+            let listing = matches!(event, Ok(watcher::Event::InitApply(_)));
+            let taken = event.map_err(WatchFailure::from).and_then(|event| progress.take(event, &mut source));
+            if let Err(failure) = taken {
+                progress.report(&source.resource, &failure);
+                tokio::time::sleep(PAUSE).await;
+                if listing {
+                    break;
+                }
             }
+        }
+    }
+}
+
+/// How far a watch has come.
+struct Progress {
+    feed: WatchFeed,
+    complete: bool,
+    complained: bool,
+}
+
+impl Progress {
+    /// Brings an event to the cache, and what it triggers to the queue.
+    fn take(&mut self, event: watcher::Event<Untyped>, source: &mut Source) -> Result<(), WatchFailure> {
+        let (listing, listed) = match event {
+            watcher::Event::Init | watcher::Event::InitApply(_) => (true, false),
+            watcher::Event::InitDone => (false, true),
+            watcher::Event::Apply(_) | watcher::Event::Delete(_) => (false, false),
         };
-        feed.queue.trigger_all(triggers);
-        feed.queue.trigger_all(missing.iter().flat_map(|name| gone(&feed.cache, name)));
+        let triggers = source.news.take(event, &self.feed.cache)?;
+        if listed && !std::mem::replace(&mut self.complete, true) {
+            self.feed.complete.send_modify(|count| *count += 1);
+        }
+        // A list that is under way may still fail.
+        if !listing && std::mem::take(&mut self.complained) {
+            info!(kind = %source.resource.kind, "watching again");
+        }
+        if source.is_urgent {
+            for (key, trigger) in triggers {
+                self.feed.queue.trigger_urgent(&key, trigger);
+            }
+        } else {
+            self.feed.queue.trigger_all(triggers);
+        }
+        Ok(())
+    }
+
+    /// Says once in full what is wrong; a missing CRD is the newcomer's first mistake.
+    fn report(&mut self, resource: &ApiResource, problem: &WatchFailure) {
+        let kind = &resource.kind;
+        if std::mem::replace(&mut self.complained, true) {
+            debug!(%kind, %problem, "watch failed again");
+        } else if is_unknown(problem) {
+            error!(
+                "the cluster does not know {}.{}: install the CRDs with `fleetmesh crds | kubectl apply -f -`; trying on",
+                resource.plural, resource.group
+            );
+        } else {
+            error!(%kind, %problem, "cannot watch; trying on");
+        }
     }
 }
 
-/// The names that a watch has shown, and those that the list under way has shown so far.
-#[derive(Debug, Default)]
-struct KnownNames {
-    names: BTreeSet<ObjectName>,
-    listed: Option<BTreeSet<ObjectName>>,
-}
-
-impl KnownNames {
-    /// Notes an event; gives the names that are gone by it.
-    fn note<K: Resource>(&mut self, event: &watcher::Event<K>) -> Vec<ObjectName> {
-        match event {
-            watcher::Event::Init => self.listed = Some(BTreeSet::new()),
-            watcher::Event::InitApply(resource) => {
-                let name = ObjectName::of(resource);
-                self.names.insert(name.clone());
-                self.listed.get_or_insert_default().insert(name);
-            }
-            watcher::Event::InitDone => {
-                let listed = self.listed.take().unwrap_or_default();
-                let missing = self.names.difference(&listed).cloned().collect();
-                self.names = listed;
-                return missing;
-            }
-            watcher::Event::Apply(resource) => {
-                self.names.insert(ObjectName::of(resource));
-            }
-            watcher::Event::Delete(resource) => {
-                let name = ObjectName::of(resource);
-                self.names.remove(&name);
-                return vec![name];
-            }
-        }
-        Vec::new()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-    use watcher::Event;
-
-    use super::*;
-
-    fn namespace(name: &str) -> Namespace {
-        let mut namespace = Namespace::default();
-        namespace.metadata.name = Some(name.to_owned());
-        namespace
-    }
-
-    fn gone(known: &mut KnownNames, event: &Event<Namespace>) -> Vec<String> {
-        known.note(event).into_iter().map(|name| name.name).collect()
-    }
-
-    #[test]
-    fn what_a_later_list_does_not_have_is_gone() {
-        let mut known = KnownNames::default();
-        for event in [
-            Event::Init,
-            Event::InitApply(namespace("a")),
-            Event::InitApply(namespace("b")),
-            Event::InitDone,
-            Event::Apply(namespace("c")),
-        ] {
-            assert_eq!(gone(&mut known, &event), Vec::<String>::new());
-        }
-        assert_eq!(gone(&mut known, &Event::Delete(namespace("a"))), ["a"]);
-        // The watch broke, and begins with a list again.
-        for event in [Event::Init, Event::InitApply(namespace("c")), Event::InitApply(namespace("d"))] {
-            assert_eq!(gone(&mut known, &event), Vec::<String>::new());
-        }
-        assert_eq!(gone(&mut known, &Event::InitDone), ["b"]);
-        // A list that broke off before its end says nothing about what it did not come to.
-        for event in
-            [Event::Init, Event::Init, Event::InitApply(namespace("c")), Event::InitApply(namespace("d"))]
-        {
-            assert_eq!(gone(&mut known, &event), Vec::<String>::new());
-        }
-        assert_eq!(gone(&mut known, &Event::InitDone), Vec::<String>::new());
-    }
+/// Whether the API server does not know the kind.
+fn is_unknown(problem: &WatchFailure) -> bool {
+    matches!(problem, WatchFailure::Watch(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 404)
 }

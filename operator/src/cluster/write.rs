@@ -3,16 +3,16 @@
 
 use fleetmesh_core::canary::ActionVerdict;
 use fleetmesh_core::{Event, Object, ObjectKey, Severity};
-use fleetmesh_crds::{FINALIZER, GROUP, RouteAction, RouteActionStatus, Status, VERSION, with_kind};
+use fleetmesh_crds::{
+    FINALIZER, GROUP, MeshResource, RouteAction, RouteActionStatus, Status, VERSION, with_kind,
+};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, Request};
 use kube::runtime::events::{Event as KubeEvent, EventType, Reporter};
 use kube::{Client, Resource as _};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::kinds::Watched;
 use super::recorders::Recorders;
 
 /// The name under which the operator writes.
@@ -153,7 +153,7 @@ impl ClusterWriter {
         let status = RouteActionStatus { at, message, phase, reason };
         let patch = json!({"metadata": {"uid": uid}, "status": status});
         let path = RouteAction::url_path(&(), Some(namespace));
-        self.send_patch::<Value>(path, name, Some("status"), &Patch::Merge(patch)).await.map(drop)
+        self.send_patch(path, name, Some("status"), &Patch::Merge(patch)).await.map(drop)
     }
 
     async fn patch(
@@ -162,28 +162,19 @@ impl ClusterWriter {
         subresource: Option<&str>,
         patch: Patch<Value>,
     ) -> Result<Object, WriteError> {
-        with_kind!(key.kind, K => self.patch_kind::<K>(key, subresource, patch).await)
-    }
-
-    async fn patch_kind<K: Watched>(
-        &self,
-        key: &ObjectKey,
-        subresource: Option<&str>,
-        patch: Patch<Value>,
-    ) -> Result<Object, WriteError> {
-        let path = K::url_path(&(), key.namespace.as_deref());
-        let resource: K = self.send_patch(path, &key.name, subresource, &patch).await?;
-        Ok(resource.parse())
+        let path = with_kind!(key.kind, K => K::url_path(&(), key.namespace.as_deref()));
+        let resource = self.send_patch(path, &key.name, subresource, &patch).await?;
+        Object::parse(key.kind, resource).map_err(|error| kube::Error::SerdeError(error).into())
     }
 
     /// One PATCH of the resource `name` below `path`, written as [`MANAGER`].
-    async fn send_patch<T: DeserializeOwned>(
+    async fn send_patch(
         &self,
         path: String,
         name: &str,
         subresource: Option<&str>,
         patch: &Patch<Value>,
-    ) -> Result<T, WriteError> {
+    ) -> Result<Value, WriteError> {
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let request = Request::new(path);
         let built = match subresource {
@@ -216,7 +207,7 @@ impl ClusterWriter {
     }
 }
 
-fn reference<K: Watched>(object: &Object) -> ObjectReference {
+fn reference<K: MeshResource>(object: &Object) -> ObjectReference {
     ObjectReference {
         api_version: Some(format!("{GROUP}/{VERSION}")),
         kind: Some(K::kind(&()).into_owned()),

@@ -16,6 +16,7 @@ use fleetmesh_core::fleet::{ClassRefusal, admit_policies};
 use fleetmesh_core::status::known_identity;
 use fleetmesh_core::{Allowance, Decision, Finding, Object, Observed, Outcome, Part, Parts, Verdict};
 use fleetmesh_crds::{IamStatus, Reason};
+#[cfg(feature = "aws")]
 use jiff::Timestamp;
 
 #[cfg(not(feature = "aws"))]
