@@ -18,8 +18,10 @@ const CONTENT_TYPE: (&str, &str) = ("content-type", "application/x-amz-json-1.1"
 /// An operation of a service.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonOperation {
-    /// The name that requests are signed for, with which the service's hosts begin: `acm-pca`.
+    /// The name that requests are signed for: `acm-pca`.
     pub service: &'static str,
+    /// What AWS's hosts of the operation begin with: `acm-pca`, `data-servicediscovery`.
+    pub host: &'static str,
     /// The service's id, by which the environment names its endpoint: `ACM PCA` of `AWS_ENDPOINT_URL_ACM_PCA`.
     pub service_id: &'static str,
     /// What says which operation a request is of: `ACMPrivateCA.GetCertificateAuthorityCertificate`.
@@ -95,7 +97,7 @@ impl From<Unsigned> for JsonError {
 impl JsonOperation {
     /// Where the service is in `region`: the endpoint that the environment gives for it or for every service, else AWS's.
     pub fn endpoint(&self, config: &SdkConfig, region: &str) -> String {
-        endpoint(config, self.service_id, self.service, region)
+        endpoint(config, self.service_id, self.host, region)
     }
 
     /// What the service in `region` answers to `input`. One request is sent, over `connector`, with the credentials and to the

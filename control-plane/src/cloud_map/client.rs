@@ -1,25 +1,32 @@
-//! The SDK's client of Cloud Map: its endpoint, its calls, and errors with messages. The types of the SDK are used here only.
+//! The calls of Cloud Map.
 
-use std::error::Error;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_config::meta::region::RegionProviderChain;
-use aws_sdk_servicediscovery::config::interceptors::BeforeTransmitInterceptorContextMut;
-use aws_sdk_servicediscovery::config::{ConfigBag, Intercept, Region, RuntimeComponents};
-use aws_sdk_servicediscovery::error::{BoxError, ProvideErrorMetadata, SdkError};
-use aws_sdk_servicediscovery::types::{HealthStatus, HealthStatusFilter, HttpInstanceSummary};
-use aws_smithy_runtime_api::client::endpoint::EndpointPrefix;
-use aws_types::endpoint_config::EndpointUrl;
 use fleetmesh_mesh::cloud_map::{RegisteredInstance, ServiceName};
-use fleetmesh_model::causes::in_one_line;
+use fleetmesh_signing::JsonOperation;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
-use crate::aws::{self, CallLimits};
+use crate::aws::{CallLimits, JsonClient};
 
+const REVISION: JsonOperation = operation("Route53AutoNaming_v20170314.DiscoverInstancesRevision");
+const INSTANCES: JsonOperation = operation("Route53AutoNaming_v20170314.DiscoverInstances");
 /// How long a call may take.
 const LIMITS: CallLimits =
     CallLimits { attempt: Duration::from_secs(10), operation: Duration::from_secs(60) };
 /// The most instances that an answer may hold, which is also the most that a service may have. Answers have no pages.
 const MOST_INSTANCES: i32 = 1000;
+/// The most bytes of an answer: an instance has at most 5,000 characters of attributes (quotas of Cloud Map), and JSON may write
+/// each in six.
+const LONGEST: usize = 32 * 1024 * 1024;
+
+/// Discovery is served from hosts of its own.
+const fn operation(target: &'static str) -> JsonOperation {
+    let (service, host) = ("servicediscovery", "data-servicediscovery");
+    JsonOperation { service, host, service_id: "ServiceDiscovery", target }
+}
 
 /// The instances of a service and their revision.
 pub(super) struct InstancesAnswer {
@@ -29,30 +36,23 @@ pub(super) struct InstancesAnswer {
 }
 
 /// A client of Cloud Map.
-#[derive(Clone, Debug)]
-pub(super) struct CloudMapClient {
-    sdk: aws_sdk_servicediscovery::Client,
-}
+#[derive(Debug)]
+pub(super) struct CloudMapClient(JsonClient);
 
 impl CloudMapClient {
     /// The client that the environment describes, in the SDK's own way; `region` is used when nothing names one. Nothing
     /// is called yet.
-    pub(super) async fn connect(region: &str) -> Self {
-        let region = RegionProviderChain::default_provider().or_else(Region::new(region.to_owned()));
-        let shared = aws::config(LIMITS, region).await;
-        let config = aws_sdk_servicediscovery::config::Builder::from(&shared).interceptor(GivenEndpoint);
-        Self { sdk: aws_sdk_servicediscovery::Client::from_conf(config.build()) }
+    pub(super) fn new(region: &str) -> Self {
+        Self(JsonClient::new(region.to_owned(), LIMITS, LONGEST))
     }
 
     /// The revision of the service's instances.
     ///
     /// # Errors
-    /// In words, in one line: no answer, or one that refuses.
+    /// In words, in one line: no answer, one that refuses, or one that cannot be read.
     pub(super) async fn revision(&self, service: &ServiceName) -> Result<Option<i64>, String> {
-        let call = self.sdk.discover_instances_revision();
-        let call = call.namespace_name(&service.namespace_name).service_name(&service.service_name);
-        let answer = call.send().await.map_err(|error| reason(&error))?;
-        Ok(answer.instances_revision())
+        let answer: RevisionAnswer = self.call(&REVISION, &input(service)).await?;
+        Ok(answer.instances_revision)
     }
 
     /// All instances of the service, whatever their health.
@@ -60,65 +60,57 @@ impl CloudMapClient {
     /// # Errors
     /// As [`Self::revision`].
     pub(super) async fn instances(&self, service: &ServiceName) -> Result<InstancesAnswer, String> {
-        let call = self.sdk.discover_instances();
-        let call = call.namespace_name(&service.namespace_name).service_name(&service.service_name);
+        let mut input = input(service);
+        input["MaxResults"] = MOST_INSTANCES.into();
         // Which of them serve is decided per virtual node: "healthy or else all" of the service would leave a node
         // without any whose attributes choose only unhealthy ones.
-        let call = call.max_results(MOST_INSTANCES).health_status(HealthStatusFilter::All);
-        let answer = call.send().await.map_err(|error| reason(&error))?;
-        let revision = answer.instances_revision();
-        let mut instances: Vec<RegisteredInstance> =
-            answer.instances.unwrap_or_default().into_iter().map(instance).collect();
+        input["HealthStatus"] = "ALL".into();
+        let answer: DiscoveryAnswer = self.call(&INSTANCES, &input).await?;
+        let instances = answer.instances.unwrap_or_default().into_iter();
+        let mut instances: Vec<RegisteredInstance> = instances.map(InstanceSummary::registered).collect();
         instances.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(InstancesAnswer { revision, instances })
+        Ok(InstancesAnswer { revision: answer.instances_revision, instances })
+    }
+
+    async fn call<T: DeserializeOwned>(&self, operation: &JsonOperation, input: &Value) -> Result<T, String> {
+        let region = self.0.region().await;
+        let answer = self.0.call(operation, region, input).await.map_err(|failure| failure.words)?;
+        T::deserialize(answer).map_err(|error| format!("Cloud Map's answer cannot be read: {error}"))
     }
 }
 
-fn instance(summary: HttpInstanceSummary) -> RegisteredInstance {
-    RegisteredInstance {
-        id: summary.instance_id.unwrap_or_default(),
-        unhealthy: summary.health_status == Some(HealthStatus::Unhealthy),
-        attributes: summary.attributes.unwrap_or_default().into_iter().collect(),
-    }
+fn input(service: &ServiceName) -> Value {
+    json!({ "NamespaceName": service.namespace_name, "ServiceName": service.service_name })
 }
 
-/// Discovery is served from hosts of its own: the SDK puts `data-` before the host of Cloud Map. It does so before the
-/// host of an endpoint that somebody gave (`AWS_ENDPOINT_URL_SERVICEDISCOVERY`, `AWS_ENDPOINT_URL`, the profile) as
-/// well, where no such host exists: `http://data-127.0.0.1:5000`. The prefix is put by an interceptor of each operation
-/// before it is serialised and used in each attempt; this one takes it away in between.
-#[derive(Debug)]
-struct GivenEndpoint;
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RevisionAnswer {
+    instances_revision: Option<i64>,
+}
 
-impl Intercept for GivenEndpoint {
-    fn name(&self) -> &'static str {
-        "GivenEndpoint"
-    }
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DiscoveryAnswer {
+    instances: Option<Vec<InstanceSummary>>,
+    instances_revision: Option<i64>,
+}
 
-    fn modify_before_retry_loop(
-        &self,
-        _: &mut BeforeTransmitInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        if config.load::<EndpointUrl>().is_some() {
-            config.interceptor_state().unset::<EndpointPrefix>();
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InstanceSummary {
+    #[serde(default)]
+    instance_id: String,
+    health_status: Option<String>,
+    attributes: Option<BTreeMap<String, String>>,
+}
+
+impl InstanceSummary {
+    fn registered(self) -> RegisteredInstance {
+        RegisteredInstance {
+            id: self.instance_id,
+            unhealthy: self.health_status.as_deref() == Some("UNHEALTHY"),
+            attributes: self.attributes.unwrap_or_default(),
         }
-        Ok(())
     }
-}
-
-/// Why a call failed, in one line: the service's own code and message, or what the transport says.
-fn reason<E, R>(error: &SdkError<E, R>) -> String
-where
-    E: ProvideErrorMetadata + Error + 'static,
-    R: std::fmt::Debug,
-{
-    if let SdkError::ServiceError(context) = error {
-        let code = context.err().code().unwrap_or("an error without a code");
-        return match context.err().message() {
-            Some(message) => format!("{code}: {message}"),
-            None => code.to_owned(),
-        };
-    }
-    in_one_line(error)
 }

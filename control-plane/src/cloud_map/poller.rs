@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use fleetmesh_mesh::cloud_map::{Discovered, Discovery, RegisteredInstance, Schedule, ServiceName, wanted};
 use fleetmesh_tasks::caught;
-use tokio::sync::{OnceCell, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -85,14 +85,14 @@ struct SharedPoller {
     settings: PollSettings,
     known: watch::Sender<Discovered>,
     metrics: ServerMetrics,
-    client: OnceCell<CloudMapClient>,
+    client: CloudMapClient,
     calls: Semaphore,
 }
 
 impl Pollers {
     fn new(settings: PollSettings, known: watch::Sender<Discovered>, metrics: ServerMetrics) -> Self {
-        let shared =
-            SharedPoller { settings, known, metrics, client: OnceCell::new(), calls: Semaphore::new(CALLS) };
+        let client = CloudMapClient::new(&settings.region);
+        let shared = SharedPoller { settings, known, metrics, client, calls: Semaphore::new(CALLS) };
         Self { shared: Arc::new(shared), running: BTreeMap::new() }
     }
 
@@ -143,10 +143,9 @@ impl SharedPoller {
 
     /// Polls `service` for ever.
     async fn poll(self: Arc<Self>, service: ServiceName) {
-        let client = self.client.get_or_init(|| CloudMapClient::connect(&self.settings.region)).await;
         let mut schedule = Schedule::default();
         loop {
-            let looked = self.look(client, &service, &mut schedule).await;
+            let looked = self.look(&service, &mut schedule).await;
             self.metrics.polled(looked.is_ok());
             match looked {
                 Ok(found) => {
@@ -168,17 +167,16 @@ impl SharedPoller {
     /// Asks once; the instances, if they were read.
     async fn look(
         &self,
-        client: &CloudMapClient,
         service: &ServiceName,
         schedule: &mut Schedule,
     ) -> Result<Option<Vec<RegisteredInstance>>, String> {
         // The semaphore is never closed.
         let _turn = self.calls.acquire().await.map_err(|error| error.to_string())?;
         let failing = schedule.is_failing();
-        let revision = client.revision(service).await?;
+        let revision = self.client.revision(service).await?;
         let mut found = None;
         if schedule.is_due(revision) {
-            let answer = client.instances(service).await?;
+            let answer = self.client.instances(service).await?;
             schedule.read(answer.revision.or(revision));
             found = Some(answer.instances);
         }

@@ -16,7 +16,7 @@ use crate::transport::Http;
 
 const OPERATION: &str = "GetParameter";
 const GET_PARAMETER: JsonOperation =
-    JsonOperation { service: "ssm", service_id: "ssm", target: "AmazonSSM.GetParameter" };
+    JsonOperation { service: "ssm", host: "ssm", service_id: "ssm", target: "AmazonSSM.GetParameter" };
 /// A parameter has 8 KiB at the most.
 const BOUNDS: Bounds = Bounds { limit: Duration::from_secs(10), longest: 64 * 1024 };
 
