@@ -1,4 +1,5 @@
-//! The scenario from end to end, as the demo runs it: samples applied with kubectl, real Envoys, requests all the time.
+//! The scenario from end to end, as the demo runs it: samples, real Envoys, requests all the time; on a cluster with moto in the
+//! place of AWS, and on one process with neither.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,7 +11,7 @@
 use fleetmesh_testbed::app::tally::LoadPhase;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::scenario::{
-    self, MIN_REQUESTS, Observer, STAGES, ScenarioOptions, ScenarioVerdict, VERSIONS, mutual_tls,
+    self, MIN_REQUESTS, Observer, STAGES, ScenarioApi, ScenarioOptions, ScenarioVerdict, VERSIONS, mutual_tls,
 };
 use fleetmesh_testbed::{tools, userns};
 
@@ -32,12 +33,23 @@ impl Observer for Steps {
 
 #[tokio::test]
 async fn requests_are_split_as_written_and_none_fails() {
-    if !userns::wanted() {
-        return;
+    if userns::wanted() {
+        none_fails("scenario", ScenarioApi::Cluster, true).await;
     }
-    let run = RunDir::new("scenario").unwrap();
+}
+
+/// What `cargo xtask demo` shows by default: no Kubernetes and nothing of AWS but STS's answers.
+#[tokio::test]
+async fn they_are_on_one_process_without_a_cluster() {
+    if userns::wanted() {
+        none_fails("scenario-standalone", ScenarioApi::Standalone, false).await;
+    }
+}
+
+async fn none_fails(name: &str, api: ScenarioApi, aws: bool) {
+    let run = RunDir::new(name).unwrap();
     let samples = tools::workspace_dir().unwrap().join("samples");
-    let options = ScenarioOptions { samples, requests: MIN_REQUESTS, rate: 1000, canaries: false };
+    let options = ScenarioOptions { samples, requests: MIN_REQUESTS, rate: 1000, canaries: false, api, aws };
     let mut steps = Steps::default();
     let report = scenario::run(&options, &run, &mut steps).await;
     let report = report.unwrap_or_else(|error| panic!("{error:#}\nafter {steps:#?}", steps = steps.0));

@@ -40,7 +40,7 @@ pub fn run(arguments: &TestArgs) -> Result<ExitCode> {
     let TestArgs { without_namespaces, long, cargo: chosen } = arguments;
     if !userns::entered() {
         // Also builds the programs that black-box tests start: they belong to packages with tests of their own.
-        setup::beside(|| build(chosen))?;
+        setup::beside(setup::Tools::All, || build(chosen))?;
         if !(*without_namespaces || userns::is_root()) {
             userns::can_become_root().context(
                 "the tests make network namespaces; --without-namespaces leaves out those that do",

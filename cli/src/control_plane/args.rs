@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use fleetmesh_control_plane::join::{CaFiles, CaKey, IdentityCertificates, InstanceIdentity, Instances};
-use fleetmesh_control_plane::kms::{AwsKey, KeyArn, KmsKeyHandle};
+use fleetmesh_control_plane::ControlPlaneConfig;
+use fleetmesh_control_plane::join::Instances;
+use fleetmesh_control_plane::kms::KeyArn;
 use fleetmesh_control_plane::listen::{Bounds, Listen};
-use fleetmesh_control_plane::tls::TlsFiles;
-use fleetmesh_control_plane::{ControlPlaneConfig, JoinConfig};
 use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::quota::Quota;
 use fleetmesh_mesh::store::TOKENS_PER_MESH;
 use fleetmesh_model::AccountId;
 use tokio::runtime::Handle;
 
-use crate::duration::{whole_seconds_within, within};
+use super::joining::JoiningArgs;
+use crate::duration::within;
 use crate::keys::source_of;
 
 /// Run the control plane: the App Mesh API for people and operators, Envoy's discovery service for proxies.
@@ -57,18 +57,6 @@ pub struct ControlPlaneArgs {
     )]
     pub ads_listen: Vec<Listen>,
 
-    /// Where instances join (`fleetmesh proxy join`), and nothing else is served: HOST:PORT or unix:PATH. May be repeated.
-    ///
-    /// An address that other hosts reach needs --tls-cert and --tls-key. Give it to instances and keep --listen from them.
-    #[arg(
-        long,
-        env = "FLEETMESH_JOIN_LISTEN",
-        value_name = "ADDRESS",
-        value_delimiter = ',',
-        requires = "ca_signer"
-    )]
-    pub join_listen: Vec<Listen>,
-
     /// A host that the API answers to on loopback beside 127.0.0.1, ::1 and localhost. May be repeated.
     ///
     /// A web page could otherwise reach it by a name of its own that leads to loopback (DNS rebinding). Elsewhere requests
@@ -76,131 +64,13 @@ pub struct ControlPlaneArgs {
     #[arg(long = "allowed-host", env = "FLEETMESH_ALLOWED_HOST", value_name = "NAME", value_delimiter = ',')]
     pub allowed_hosts: Vec<String>,
 
+    /// Proxies of other hosts: certificates, and how instances join.
+    #[command(flatten)]
+    pub joining: JoiningArgs,
+
     /// What callers of other hosts may take before they have proved who they are.
     #[command(flatten)]
     pub bounds: BoundsArgs,
-
-    /// The server's certificate, followed by those between it and its CA (PEM); read again when it changes.
-    #[arg(long, env = "FLEETMESH_TLS_CERT", value_name = "FILE", requires = "tls_key")]
-    pub tls_cert: Option<PathBuf>,
-
-    /// The server's key (PEM); read again when it changes.
-    #[arg(long, env = "FLEETMESH_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
-    pub tls_key: Option<PathBuf>,
-
-    /// The CA that signs the certificates of proxies (PEM); read again when it changes.
-    ///
-    /// It may hold several, one of which replaces the other: what either signs is trusted meanwhile.
-    ///
-    /// A certificate names the virtual nodes that its holder may run by their ARNs, as URIs among its subject alternative
-    /// names; `fleetmesh certs issue` makes such certificates.
-    #[arg(long, env = "FLEETMESH_CA_CERT", value_name = "FILE", requires = "tls_cert")]
-    pub ca_cert: Option<PathBuf>,
-
-    /// The CA's key (PEM): lets instances join by their IAM role (`fleetmesh proxy join`) at --join-listen.
-    ///
-    /// Whoever has the role of a virtual node's tag fleetmesh.dev/proxy-principals gets a certificate for that node, for
-    /// --join-certificate-validity at a time.
-    #[arg(
-        long,
-        env = "FLEETMESH_CA_KEY",
-        value_name = "FILE",
-        group = "ca_signer",
-        requires_all = ["ca_cert", "join_listen"]
-    )]
-    pub ca_key: Option<PathBuf>,
-
-    /// The CA's key, held by AWS KMS, in the place of --ca-key: the ARN of a key of ECC_NIST_P256 or ECC_NIST_P384 for
-    /// SIGN_VERIFY.
-    ///
-    /// KMS signs each certificate, so that nobody can copy the key from here. It belongs to the first certificate of
-    /// --signing-cert, or else of --ca-cert; `fleetmesh certs intermediate --kms-key` and `certs ca --kms-key` make one. The
-    /// credentials need kms:Sign for it. While KMS cannot be asked no instance joins, and all else goes on.
-    #[arg(
-        long,
-        env = "FLEETMESH_CA_KMS_KEY",
-        value_name = "ARN",
-        group = "ca_signer",
-        requires_all = ["ca_cert", "join_listen"]
-    )]
-    pub ca_kms_key: Option<KeyArn>,
-
-    /// The intermediate that signs (PEM), followed by those between it and a root of --ca-cert.
-    ///
-    /// Without it the key that signs is that of a certificate in --ca-cert. `fleetmesh certs init` makes a root, whose key can
-    /// stay offline, and an intermediate.
-    #[arg(long, env = "FLEETMESH_SIGNING_CERT", value_name = "FILE", requires = "ca_signer")]
-    pub signing_cert: Option<PathBuf>,
-
-    /// How long the certificates of instances that join are valid, 10s to 24h; they are renewed at half of it.
-    ///
-    /// It is also how long one that got out is of use. Each renewal asks STS once.
-    #[arg(
-        long,
-        env = "FLEETMESH_JOIN_CERTIFICATE_VALIDITY",
-        value_name = "DURATION",
-        default_value = "1h",
-        value_parser = certificate_validity,
-        requires = "ca_signer"
-    )]
-    pub join_certificate_validity: Duration,
-
-    /// How often one source, an IPv4 address or an IPv6 /64, may try to join a second, and four times that at once: 1 to 1000.
-    ///
-    /// Each try asks STS once. Further tries are refused with 429, and `fleetmesh proxy join` tries again.
-    #[arg(
-        long,
-        env = "FLEETMESH_JOIN_RATE_PER_SOURCE",
-        value_name = "COUNT",
-        default_value_t = 5,
-        value_parser = clap::value_parser!(u32).range(1..=1000)
-    )]
-    pub join_rate_per_source: u32,
-
-    /// The certificates that EC2 signs instance identity documents with: `aws` for AWS's own, which are built in, or a file of
-    /// them (PEM, RSA-2048). Several are given by repeating the flag, or with commas between them in the variable.
-    ///
-    /// A line `region: REGION` before a certificate in a file says that it counts for documents of that region alone. With the
-    /// flag, an instance that joins has to send its document, and the instance that it names has to be the one that STS
-    /// knows; the instance is then bound to its key for as long as its certificate is valid.
-    #[arg(
-        long,
-        env = "FLEETMESH_IDENTITY_CERTIFICATES",
-        value_name = "aws|FILE",
-        value_delimiter = ',',
-        requires = "ca_signer"
-    )]
-    pub identity_certificates: Vec<IdentityCertificates>,
-
-    /// Whether an instance that joins has to send its identity document: required, optional (an attacker sends none: for the
-    /// while until all joiners are of a release that does) or off.
-    #[arg(
-        long,
-        env = "FLEETMESH_INSTANCE_IDENTITY",
-        value_name = "WHETHER",
-        default_value = "required",
-        requires = "identity_certificates"
-    )]
-    pub instance_identity: InstanceIdentity,
-
-    /// Ask EC2 about each instance that joins: it has to be one of the account of the control plane's own AWS credentials, in
-    /// --region, that is starting or running and whose instance profile holds the role that it joins with.
-    ///
-    /// The credentials need ec2:DescribeInstances and iam:GetInstanceProfile. While EC2 cannot be asked, instances that it
-    /// verified in the last 24 hours, since the start of this process, renew their certificates, and no others get one.
-    #[arg(long, env = "FLEETMESH_VERIFY_INSTANCES", requires = "ca_signer")]
-    pub verify_instances: bool,
-
-    /// Instances that may neither join nor stream any more: a file with one id a line, read again when it changes.
-    ///
-    /// Streams of an instance that is added end within 5 s.
-    #[arg(long, env = "FLEETMESH_DENIED_INSTANCES", value_name = "FILE")]
-    pub denied_instances: Option<PathBuf>,
-
-    /// The STS that knows these roles, https://HOST or https://HOST:PORT; AWS's in --region by default. http:// is for an
-    /// address of loopback alone.
-    #[arg(long, env = "FLEETMESH_STS_ENDPOINT", value_name = "URL")]
-    pub sts_endpoint: Option<String>,
 
     /// Access keys beside those of `fleetmesh control-plane keys`; read again when the file changes.
     ///
@@ -373,8 +243,9 @@ impl ControlPlaneArgs {
     /// `--verify-instances` alone.
     pub fn config(self, instances: Option<Arc<dyn Instances>>, kms: &Handle) -> ControlPlaneConfig {
         ControlPlaneConfig {
-            joining: self.joining(instances, kms),
-            tls: self.tls_files(),
+            joining: self.joining.config(instances, kms),
+            tls: self.joining.tls_files(),
+            denied_instances: self.joining.denied_instances,
             identity: self.identity.identity(),
             mesh_shares: self.mesh_shares,
             bounds: self.bounds.bounds(),
@@ -384,7 +255,6 @@ impl ControlPlaneArgs {
             ads_listen: self.ads_listen,
             allowed_hosts: self.allowed_hosts,
             api_hosts: self.api_hosts,
-            denied_instances: self.denied_instances,
             access_keys_file: self.access_keys_file,
             quotas: self.quotas,
             request_rate: self.request_rate,
@@ -396,31 +266,6 @@ impl ControlPlaneArgs {
             acm_pca_interval: self.acm_pca_interval,
             load_report_interval: self.load_report_interval,
         }
-    }
-
-    /// The files of TLS, if there are any.
-    fn tls_files(&self) -> Option<TlsFiles> {
-        let (certificate, key) = (self.tls_cert.clone()?, self.tls_key.clone()?);
-        Some(TlsFiles { certificate, key, ca: self.ca_cert.clone() })
-    }
-
-    /// How instances join, when the CA's key is here or KMS signs with it.
-    fn joining(&self, instances: Option<Arc<dyn Instances>>, kms: &Handle) -> Option<JoinConfig> {
-        let held = |arn: &KeyArn| KmsKeyHandle::new(Arc::new(AwsKey::new(arn.clone())), kms.clone());
-        let key = match (&self.ca_key, &self.ca_kms_key) {
-            (Some(file), _) => CaKey::File(file.clone()),
-            (None, arn) => CaKey::Held(held(arn.as_ref()?)),
-        };
-        Some(JoinConfig {
-            listen: self.join_listen.clone(),
-            ca: CaFiles { certificate: self.ca_cert.clone()?, signing: self.signing_cert.clone(), key },
-            certificate_validity: self.join_certificate_validity,
-            rate_per_source: self.join_rate_per_source,
-            identity_certificates: self.identity_certificates.clone(),
-            instance_identity: self.instance_identity,
-            instances: instances.filter(|_| self.verify_instances),
-            sts_endpoint: self.sts_endpoint.clone(),
-        })
     }
 }
 
@@ -498,11 +343,6 @@ fn load_report_interval(text: &str) -> Result<Duration, String> {
     within(text, "100ms", "1m")
 }
 
-fn certificate_validity(text: &str) -> Result<Duration, String> {
-    // Certificates and answers count whole seconds.
-    whole_seconds_within(text, "10s", "24h")
-}
-
 fn word(text: &str) -> Result<String, String> {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if !text.is_empty() && text.bytes().all(legal) {
@@ -563,10 +403,5 @@ mod tests {
         assert_eq!(cloud_map_interval("2h"), Err("2h is out of bounds: from 100ms to 1h".to_owned()));
         assert_eq!(acm_pca_interval("25h"), Err("25h is out of bounds: from 1s to 24h".to_owned()));
         assert!(load_report_interval("often").is_err());
-        assert_eq!(certificate_validity("24h"), Ok(Duration::from_secs(24 * 3600)));
-        for text in ["9s", "25h"] {
-            assert_eq!(certificate_validity(text), Err(format!("{text} is out of bounds: from 10s to 24h")));
-        }
-        assert!(certificate_validity("10500ms").is_err());
     }
 }

@@ -9,7 +9,7 @@ use fleetmesh_core::iam::{RoleLimits, Rules};
 use fleetmesh_operator::cloud::CloudEndpoint;
 use fleetmesh_operator::{LeaderElection, OperatorConfig};
 
-use super::joining::{self, JoinError};
+use super::joining::{FleetProxyArgs, JoinError};
 use crate::duration::{whole_seconds_within, within};
 use crate::iam::IamArgs;
 
@@ -66,34 +66,9 @@ pub struct OperatorArgs {
     #[arg(long, env = "FLEETMESH_HEALTH_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     pub health_listen: SocketAddr,
 
-    /// Where the proxies of launched instances find the control plane: https://HOST:PORT with --proxy-join-image, else
-    /// HOST:PORT or unix:///PATH on the instance; AWS's image goes to AWS's App Mesh without it
-    #[arg(long, env = "FLEETMESH_PROXY_CONTROL_PLANE", value_name = "ADDRESS")]
-    pub proxy_control_plane: Option<String>,
-
-    /// Let launched instances get their proxies' certificates by their IAM roles: the image that does it there (`fleetmesh
-    /// proxy join`), as registry/image:tag. A change of it, as of the two below, replaces the instances of fleets
-    #[arg(
-        long,
-        env = "FLEETMESH_PROXY_JOIN_IMAGE",
-        value_name = "IMAGE",
-        requires_all = ["proxy_control_plane", "proxy_join_control_plane"]
-    )]
-    pub proxy_join_image: Option<String>,
-
-    /// Where they ask for certificates, at a control plane that lets instances join (its --join-listen): https://HOST:PORT
-    #[arg(
-        long,
-        env = "FLEETMESH_PROXY_JOIN_CONTROL_PLANE",
-        value_name = "URL",
-        requires = "proxy_join_image"
-    )]
-    pub proxy_join_control_plane: Option<String>,
-
-    /// The CA that vouches for that address (PEM, certificates alone), in place of those that the image trusts; it goes
-    /// into the user data as it is when the operator starts
-    #[arg(long, env = "FLEETMESH_PROXY_JOIN_CA_FILE", value_name = "FILE", requires = "proxy_join_image")]
-    pub proxy_join_ca_file: Option<PathBuf>,
+    /// How the proxies of launched instances find the control plane.
+    #[command(flatten)]
+    pub proxies: FleetProxyArgs,
 
     #[command(flatten, next_help_heading = "IAM identities")]
     #[allow(missing_docs, reason = "clap would print it as help")]
@@ -178,8 +153,8 @@ impl OperatorArgs {
             region: self.region.clone(),
             drift_interval: self.drift_interval,
             proxy_patience: self.proxy_patience,
-            proxy_control_plane: self.proxy_control_plane.clone(),
-            join: joining::options(self)?,
+            proxy_control_plane: self.proxies.proxy_control_plane.clone(),
+            join: self.proxies.options()?,
             iam: Rules { limits, ..self.iam.rules() },
             leader_election: self.leader_elect.then(|| self.lease()),
             direct_addresses: self.canary_direct_addresses,

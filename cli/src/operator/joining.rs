@@ -1,11 +1,43 @@
-//! How the instances of fleets get their proxies' certificates, from the flags of `fleetmesh operator`.
+//! How the instances of fleets get their proxies' certificates, from the flags of `fleetmesh operator` and `fleetmesh standalone`.
 
 use std::path::PathBuf;
 
+use clap::Args;
 use fleetmesh_core::fleet::JoinOptions;
 use fleetmesh_instance::user_data::{UserDataError, authority, check_join};
 
-use super::args::OperatorArgs;
+/// How the proxies of launched instances find the control plane.
+#[derive(Args, Clone, Debug)]
+pub struct FleetProxyArgs {
+    /// Where the proxies of launched instances find the control plane: https://HOST:PORT with --proxy-join-image, else
+    /// HOST:PORT or unix:///PATH on the instance; AWS's image goes to AWS's App Mesh without it
+    #[arg(long, env = "FLEETMESH_PROXY_CONTROL_PLANE", value_name = "ADDRESS")]
+    pub proxy_control_plane: Option<String>,
+
+    /// Let launched instances get their proxies' certificates by their IAM roles: the image that does it there (`fleetmesh
+    /// proxy join`), as registry/image:tag. A change of it, as of the two below, replaces the instances of fleets
+    #[arg(
+        long,
+        env = "FLEETMESH_PROXY_JOIN_IMAGE",
+        value_name = "IMAGE",
+        requires_all = ["proxy_control_plane", "proxy_join_control_plane"]
+    )]
+    pub proxy_join_image: Option<String>,
+
+    /// Where they ask for certificates, at a control plane that lets instances join (its --join-listen): https://HOST:PORT
+    #[arg(
+        long,
+        env = "FLEETMESH_PROXY_JOIN_CONTROL_PLANE",
+        value_name = "URL",
+        requires = "proxy_join_image"
+    )]
+    pub proxy_join_control_plane: Option<String>,
+
+    /// The CA that vouches for that address (PEM, certificates alone), in place of those that the image trusts; it goes
+    /// into the user data as it is when the operator starts
+    #[arg(long, env = "FLEETMESH_PROXY_JOIN_CA_FILE", value_name = "FILE", requires = "proxy_join_image")]
+    pub proxy_join_ca_file: Option<PathBuf>,
+}
 
 /// The reasons that instances could not join with these flags, one line each.
 #[derive(Debug, thiserror::Error)]
@@ -41,26 +73,28 @@ pub enum JoinError {
     Other(UserDataError),
 }
 
-/// What `args` say of joining; nothing when instances do not join.
-///
-/// # Errors
-/// See [`JoinError`].
-pub fn options(args: &OperatorArgs) -> Result<Option<JoinOptions>, JoinError> {
-    let authority = args.proxy_join_ca_file.as_ref().map(|path| {
-        let text = std::fs::read_to_string(path);
-        let text = text.map_err(|source| JoinError::Read { path: path.clone(), source })?;
-        authority(&text).map_err(|reason| JoinError::Authority { path: path.clone(), reason })
-    });
-    let join = match (&args.proxy_join_image, &args.proxy_join_control_plane) {
-        (Some(image), Some(control_plane)) => Some(JoinOptions {
-            image: image.clone(),
-            control_plane: control_plane.clone(),
-            authority: authority.transpose()?,
-        }),
-        _ => None,
-    };
-    check_join(args.proxy_control_plane.as_deref(), join.as_ref()).map_err(by_flag)?;
-    Ok(join)
+impl FleetProxyArgs {
+    /// What the flags say of joining; nothing when instances do not join. Reads the file of `--proxy-join-ca-file`.
+    ///
+    /// # Errors
+    /// See [`JoinError`].
+    pub fn options(&self) -> Result<Option<JoinOptions>, JoinError> {
+        let authority = self.proxy_join_ca_file.as_ref().map(|path| {
+            let text = std::fs::read_to_string(path);
+            let text = text.map_err(|source| JoinError::Read { path: path.clone(), source })?;
+            authority(&text).map_err(|reason| JoinError::Authority { path: path.clone(), reason })
+        });
+        let join = match (&self.proxy_join_image, &self.proxy_join_control_plane) {
+            (Some(image), Some(control_plane)) => Some(JoinOptions {
+                image: image.clone(),
+                control_plane: control_plane.clone(),
+                authority: authority.transpose()?,
+            }),
+            _ => None,
+        };
+        check_join(self.proxy_control_plane.as_deref(), join.as_ref()).map_err(by_flag)?;
+        Ok(join)
+    }
 }
 
 /// The same with the flag in place of the field.
@@ -88,10 +122,10 @@ mod tests {
     #[derive(Parser)]
     struct Cli {
         #[command(flatten)]
-        args: OperatorArgs,
+        args: FleetProxyArgs,
     }
 
-    fn parse(line: &str) -> Result<OperatorArgs, String> {
+    fn parse(line: &str) -> Result<FleetProxyArgs, String> {
         let words = ["operator"].into_iter().chain(line.split_whitespace());
         Cli::try_parse_from(words).map(|cli| cli.args).map_err(|error| error.to_string())
     }
@@ -102,9 +136,9 @@ mod tests {
     #[test]
     fn all_flags_or_none_are_given() {
         for line in ["", "--proxy-control-plane unix:///run/fleetmesh/ads.sock"] {
-            assert_eq!(options(&parse(line).expect(line)).expect(line), None);
+            assert_eq!(parse(line).expect(line).options().expect(line), None);
         }
-        let join = options(&parse(ALL).expect("all")).expect("all").expect("it joins");
+        let join = parse(ALL).expect("all").options().expect("all").expect("it joins");
         assert_eq!((join.image.as_str(), join.authority), ("r.example/proxy:v1", None));
         let words: Vec<&str> = ALL.split_whitespace().collect();
         for missing in [0, 2, 4] {
@@ -148,7 +182,7 @@ mod tests {
             ),
         ];
         for (line, expected) in cases {
-            let error = options(&parse(&line).expect(&line)).expect_err(&line).to_string();
+            let error = parse(&line).expect(&line).options().expect_err(&line).to_string();
             assert!(error.contains(expected) && !error.contains('\n') && !error.contains("AAAA"), "{error}");
         }
     }

@@ -12,6 +12,7 @@ use fleetmesh_operator::{KubernetesApi, Operator};
 use tokio_util::sync::CancellationToken;
 
 pub use args::OperatorArgs;
+pub use joining::{FleetProxyArgs, JoinError};
 
 /// Runs until `shutdown`, then ends the reconciles under way and returns. Prints the address of the health pages as the first
 /// line on standard output: scripts read it to learn the port. An API server or endpoint that does not answer is waited for.

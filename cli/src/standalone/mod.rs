@@ -7,10 +7,13 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use fleetmesh_health::Health;
-use fleetmesh_operator::cloud::{AppMeshApi, CloudEndpoint};
+use fleetmesh_operator::cloud::AppMeshApi;
 use fleetmesh_operator::write_hook::WriteHooks;
 use fleetmesh_operator::{KubernetesApi, Operator};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
+
+use crate::control_plane::{instances, open_as_many_files_as_allowed};
 
 pub use args::StandaloneArgs;
 
@@ -23,9 +26,11 @@ const OPERATOR: &str = "system:serviceaccount:fleetmesh-system:fleetmesh-operato
 /// # Errors
 /// It could not start, or one of the three stopped by itself.
 pub async fn run(args: StandaloneArgs, shutdown: CancellationToken) -> anyhow::Result<()> {
+    open_as_many_files_as_allowed();
+    let instances = instances(&args.joining, &args.identity.region)?;
     let (api, bound) = tokio::join!(
         fleetmesh_standalone::bind(args.api()),
-        fleetmesh_control_plane::bind(args.control_plane())
+        fleetmesh_control_plane::bind(args.control_plane(instances, &Handle::current()))
     );
     let (api, bound) = (api?, bound?);
     let (health, addresses, opened) = (Health::default(), bound.addresses.clone(), bound.opened());
@@ -59,10 +64,9 @@ async fn operator(
         !app_mesh.starts_with("unix:"),
         "--app-mesh-listen: the operator needs HOST:PORT on loopback as the first address"
     );
-    let endpoint = CloudEndpoint { url: Some(format!("http://{app_mesh}")), ..CloudEndpoint::default() };
-    let app_mesh = AppMeshApi::of(&endpoint).await?;
+    let app_mesh = AppMeshApi::of(&args.app_mesh(format!("http://{app_mesh}"))).await?;
     let kubernetes = KubernetesApi::new(api.client(OPERATOR)).known_as(api.address.ip().to_string());
-    Ok(Operator::new(args.operator(), &kubernetes, app_mesh, WriteHooks::default())?)
+    Ok(Operator::new(args.operator()?, &kubernetes, app_mesh, WriteHooks::default())?)
 }
 
 /// The line for a shell.

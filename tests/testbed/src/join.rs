@@ -12,7 +12,6 @@ use tokio::task::JoinHandle;
 
 use crate::envoy::{self, UID};
 use crate::launch::Launch;
-use crate::moto::Moto;
 use crate::netns::{NetnsInstance, Network};
 use crate::process::Process;
 use crate::run_dir::RunDir;
@@ -46,15 +45,15 @@ impl JoinAddress {
         Ok(address)
     }
 
-    /// What a control plane is started with that lets instances join here, and asks `moto` who they are.
+    /// What a control plane is started with that lets instances join here, and asks the STS at this address who they are.
     #[must_use]
-    pub fn launch(&self, moto: &Moto) -> Launch {
+    pub fn launch(&self, sts: &str) -> Launch {
         let path = |name: &str| self.path(name);
         Launch::with(["--tls-cert", &path("server/tls.crt"), "--tls-key", &path("server/tls.key")])
             .args(["--ca-cert", &path("ca/ca.crt"), "--ca-key", &path("ca/ca.key")])
             .args(["--join-listen", &format!("0.0.0.0:{}", self.joins)])
             .args(["--ads-listen", &format!("0.0.0.0:{}", self.ads)])
-            .args(["--sts-endpoint", &moto.endpoint()])
+            .args(["--sts-endpoint", sts])
     }
 
     /// Lets the instances of `network` reach it, as a load balancer does.

@@ -32,6 +32,14 @@ impl Launch {
         self
     }
 
+    /// With all of `other`, too.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.arguments.extend(other.arguments);
+        self.environment.extend(other.environment);
+        self
+    }
+
     /// Adds them to `command`.
     pub(crate) fn add_to(&self, command: &mut Command) {
         command.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));

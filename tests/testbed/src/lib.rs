@@ -25,6 +25,7 @@ pub mod launch;
 pub mod metadata;
 pub mod moto;
 pub mod netns;
+pub mod objects;
 pub mod operator;
 pub mod port;
 pub mod process;
@@ -36,6 +37,7 @@ pub mod scenario;
 pub mod shared;
 pub mod stack;
 pub mod standalone;
+pub mod sts;
 pub mod wait;
 
 pub use fleetmesh_tools::{long, tools, userns};

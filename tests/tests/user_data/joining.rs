@@ -56,7 +56,8 @@ impl JoiningBed {
         let moto = Moto::start_enforcing(&run).await.unwrap();
         let mut address = JoinAddress::new(&run).await.unwrap();
         let life = format!("{}s", LIFE.as_secs());
-        let launch = address.launch(&moto).args(["--join-certificate-validity", &life, "--log=trace"]);
+        let launch =
+            address.launch(&moto.endpoint()).args(["--join-certificate-validity", &life, "--log=trace"]);
         let control_plane = ControlPlane::launch(&run, launch).await.unwrap();
         make_mesh(&AppMeshRequests::new(&control_plane.endpoint())).await;
         let mut network = Network::new(&run).await.unwrap();

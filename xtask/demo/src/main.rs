@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::scenario::{self, MIN_REQUESTS, ScenarioOptions};
+use fleetmesh_testbed::scenario::{self, MIN_REQUESTS, ScenarioApi, ScenarioOptions};
 use fleetmesh_testbed::tools;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -25,6 +25,9 @@ struct DemoArgs {
     /// Requests that serviceA sends in a second.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rate: u32,
+    /// Show IAM identities and EC2 fleets as well, with moto in the place of AWS.
+    #[arg(long)]
+    aws: bool,
 }
 
 fn main() -> ExitCode {
@@ -43,6 +46,8 @@ fn run(arguments: &DemoArgs) -> Result<ExitCode> {
         requests: arguments.requests,
         rate: arguments.rate,
         canaries: true,
+        api: ScenarioApi::Standalone,
+        aws: arguments.aws,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(until_stopped(&options))

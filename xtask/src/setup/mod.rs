@@ -28,28 +28,57 @@ struct Layout {
     logs: PathBuf,
 }
 
-/// Installs what is missing. Two runs at once wait for each other.
+/// What is to be installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tools {
+    /// Everything that tests start: kube-apiserver, etcd, helm, kubectl, Envoy, and the packages of Python.
+    All,
+    /// Envoy, and the packages of Python: what takes no Go.
+    Python,
+    /// Envoy, and Python itself.
+    Envoy,
+}
+
+/// Installs everything that is missing. Two runs at once wait for each other.
 ///
 /// # Errors
 /// Something cannot be built or installed; the error says what to do.
 pub fn run() -> Result<()> {
+    install(Tools::All)
+}
+
+fn install(tools: Tools) -> Result<()> {
     locked(|layout| {
-        system::ensure(&layout.logs)?;
-        python::ensure(layout)?;
-        go::ensure(layout)
+        check(tools, layout)?;
+        match tools {
+            Tools::Envoy => python::ensure_envoy(layout),
+            Tools::Python => python::ensure(layout),
+            Tools::All => {
+                python::ensure(layout)?;
+                go::ensure(layout)
+            }
+        }
     })
 }
 
-/// Runs `build`, which compiles, while [`run`] installs what it does not need: one waits for single processes that the other
-/// can do without.
+/// Demands what only the user can bring.
+fn check(tools: Tools, layout: &Layout) -> Result<()> {
+    if tools == Tools::All {
+        system::ensure_go()?;
+    }
+    system::ensure(&layout.logs)
+}
+
+/// Runs `build`, which compiles, while `tools` are installed, which it does not need: one waits for single processes that the
+/// other can do without.
 ///
 /// # Errors
 /// As [`run`], or `build` fails, which is only returned after what was being installed is there: its builds are not cut short.
-pub fn beside(build: impl FnOnce() -> Result<()>) -> Result<()> {
-    // What only the user can bring is demanded at once, not after minutes of compiling.
-    locked(|layout| system::ensure(&layout.logs))?;
+pub fn beside(tools: Tools, build: impl FnOnce() -> Result<()>) -> Result<()> {
+    // At once, not after minutes of compiling.
+    locked(|layout| check(tools, layout))?;
     std::thread::scope(|scope| {
-        let installed = scope.spawn(run);
+        let installed = scope.spawn(move || install(tools));
         let built = build();
         if built.is_err() && !installed.is_finished() {
             eprintln!("the build failed; waiting for the tools that are being installed");

@@ -56,12 +56,11 @@ fn is_executable(file: &Path) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-/// Checks toolchains and system packages; installs packages with apt when run by root on Debian or Ubuntu.
+/// Checks Python and system packages; installs packages with apt when run by root on Debian or Ubuntu.
 ///
 /// # Errors
 /// Something is missing that only the user can bring: the error holds the one command to run.
 pub fn ensure(logs: &Path) -> Result<()> {
-    ensure_go()?;
     toolchain("python3", &["--version"], PYTHON, "install a newer Python 3 and put it first on PATH")?;
     let mut missing: Vec<&Needed> =
         NEEDED.iter().filter(|needed| on_path(needed.command).is_none()).collect();

@@ -84,7 +84,7 @@ pub(super) async fn run(
 async fn apply(world: &ScenarioWorld, samples: &Path, run: &RunDir, target: &str) -> Result<()> {
     let file = run.join("canary.json");
     std::fs::write(&file, short_route(samples, target)?.to_string())?;
-    world.stack.kubectl.apply(&file).await.map(drop)
+    world.installation.objects.apply(&file).await
 }
 
 /// Prints each change of the rollout until it ends; returns the last status.
@@ -115,5 +115,5 @@ async fn follow(world: &ScenarioWorld, observer: &mut dyn Observer) -> Result<Va
 }
 
 async fn get(world: &ScenarioWorld) -> Result<Value> {
-    world.stack.kubectl.json(&["get", "route", "service-b", "--namespace", MESH]).await
+    world.installation.objects.get("Route", MESH, "service-b").await
 }

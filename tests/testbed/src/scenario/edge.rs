@@ -2,14 +2,16 @@
 //! member of the mesh.
 
 use anyhow::Result;
+use serde_json::json;
 
-use super::member::{self, Admission, Membership};
+use super::identities::{self, Identities};
+use super::installation::Installation;
+use super::member::{Admission, Membership};
 use super::{LIMIT, MESH, Observer};
 use crate::dns::Zone;
 use crate::envoy::Envoy;
 use crate::netns::{NetnsInstance, Network};
 use crate::run_dir::RunDir;
-use crate::stack::Stack;
 
 /// The gateway's virtual gateway, and the host name that clients know it by.
 const GATEWAY: (&str, &str) = ("edge", "edge.apps.local");
@@ -51,16 +53,21 @@ impl EdgeInstances {
     /// It gets no role, does not start, or gets no configuration.
     pub(super) async fn start(
         self,
-        stack: &Stack,
+        installation: &Installation,
         admission: &Admission,
         run: &RunDir,
         observer: &mut dyn Observer,
     ) -> Result<Edge> {
         let (node, resource) = (GATEWAY.0, format!("mesh/{MESH}/virtualGateway/{}", GATEWAY.0));
-        observer.step("an identity for the gateway: iam: {}");
-        let patch = ["patch", "virtualgateway", node, "--namespace", MESH, "--type=merge", "-p"];
-        stack.kubectl.run(&[&patch[..], &[r#"{"spec":{"iam":{}}}"#]].concat()).await?;
-        let role = member::role_of(stack, "virtualgateway", node).await?;
+        let (kind, objects) = ("VirtualGateway", &installation.objects);
+        let role = match admission.identities {
+            Identities::Moto(_) => {
+                observer.step("an identity for the gateway: iam: {}");
+                objects.merge(kind, MESH, node, &json!({ "spec": { "iam": {} } })).await?;
+                identities::role_of(objects, kind, node).await?
+            }
+            Identities::Sts(_) => identities::grant(installation, &resource, node).await?,
+        };
         let membership = admission.admit(&self.gateway, &resource, (INSTANCE, &role), run).await?;
         let bootstrap = membership.bootstrap(&resource).await?;
         let mut envoy = Envoy::start_with(&bootstrap, &self.gateway, run)?;

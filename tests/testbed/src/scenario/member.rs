@@ -1,16 +1,13 @@
-//! A member of the scenario: an instance that joins by the role that the operator made for its virtual node or gateway.
+//! A member of the scenario: an instance that joins by the role of its virtual node or gateway.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use super::LIMIT;
+use super::identities::Identities;
 use crate::envoy;
 use crate::join::{JoinAddress, Joiner};
 use crate::metadata::MetadataService;
-use crate::moto::Moto;
 use crate::netns::NetnsInstance;
 use crate::run_dir::RunDir;
-use crate::stack::Stack;
-use crate::wait;
 
 /// What lets instances become members. Fields are dropped in this order.
 #[derive(Debug)]
@@ -19,8 +16,8 @@ pub(super) struct Admission {
     pub(super) address: JoinAddress,
     /// What gives them their roles' credentials.
     pub(super) metadata: MetadataService,
-    /// AWS's APIs.
-    pub(super) moto: Moto,
+    /// Who knows the roles.
+    pub(super) identities: Identities,
 }
 
 /// What runs on a member beside its proxy.
@@ -42,7 +39,7 @@ impl Admission {
         (id, role): (&str, &str),
         run: &RunDir,
     ) -> Result<Membership> {
-        self.metadata.give(&self.moto, role, id, instance).await?;
+        self.identities.give(&self.metadata, (id, role), instance).await?;
         let joiner = Joiner::start(resource, &self.address, instance, run)?;
         Ok(Membership { joiner, id: id.to_owned() })
     }
@@ -56,20 +53,4 @@ impl Membership {
     pub(super) async fn bootstrap(&self, resource: &str) -> Result<String> {
         envoy::joined_bootstrap(resource, &self.joiner, Some(&self.id)).await
     }
-}
-
-/// Awaits the ARN of the role that the operator makes for an object of ours that has `iam` (`virtualnode`, `service-b`).
-///
-/// # Errors
-/// There is none in time.
-pub(super) async fn role_of(stack: &Stack, kind: &str, name: &str) -> Result<String> {
-    let what = format!("{kind} {name} has a role");
-    let found = wait::until(&what, LIMIT, async || {
-        let object = stack.kubectl.json(&["get", kind, name, "--namespace", super::MESH]).await?;
-        let role = &object["status"]["iam"]["roleArn"];
-        Ok(Some(
-            role.as_str().map(str::to_owned).with_context(|| format!("its status: {}", object["status"]))?,
-        ))
-    });
-    found.await
 }

@@ -1,8 +1,10 @@
 //! The scenario from end to end: three instances with real Envoys and a gateway, which all join by their roles, samples applied
-//! with kubectl, requests from inside and outside of the mesh under way all the time. The demo shows it, a test asserts it.
+//! as kubectl does, requests from inside and outside of the mesh under way all the time. The demo shows it, a test asserts it.
 
 pub mod canary;
 mod edge;
+mod identities;
+mod installation;
 mod loads;
 mod member;
 pub mod mutual_tls;
@@ -11,14 +13,16 @@ mod world;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
 use crate::app::tally::{LoadPhase, Tally};
 use crate::chi_square;
 use crate::host::HostBackend;
 use crate::run_dir::RunDir;
+use crate::{objects, wait};
 
 use canary::Canaries;
+pub use installation::{Installation, ScenarioApi};
 use loads::Loads;
 use mutual_tls::MutualTls;
 pub use world::ScenarioWorld;
@@ -36,6 +40,8 @@ pub const SIGNIFICANCE: f64 = 0.001;
 pub const MIN_REQUESTS: u64 = 4000;
 /// How long the requests of a stage, or a shift, may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(180);
+/// How long objects may take to become Ready.
+const READY: Duration = Duration::from_secs(60);
 
 /// A state of the mesh that requests are counted in.
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +82,10 @@ pub struct ScenarioOptions {
     pub rate: u32,
     /// Whether canaries follow, when TLS is on.
     pub canaries: bool,
+    /// Where the objects are.
+    pub api: ScenarioApi,
+    /// Whether the operator makes identities and fleets, with moto in the place of AWS.
+    pub aws: bool,
 }
 
 /// Is notified of what happens.
@@ -210,9 +220,12 @@ impl ScenarioWorld {
         observer: &mut dyn Observer,
     ) -> Result<()> {
         load.phase(&format!("shift to {}", stage.name)).await?;
-        apply(&self.stack, &options.samples, stage.folder, observer).await?;
-        let wait = ["wait", "--for=condition=Ready", "--timeout=60s", "--namespace", MESH, "route/service-b"];
-        self.stack.kubectl.run(&wait).await.context("the route does not become Ready")?;
+        apply(&self.installation, &options.samples, stage.folder, observer).await?;
+        wait::until("the route is Ready", READY, async || {
+            objects::ready("Route", &self.installation.objects.get("Route", MESH, "service-b").await?)
+                .map(Some)
+        })
+        .await?;
         if let Some(phase) = load.inside.tally()?.current() {
             observer.count(phase, None);
         }

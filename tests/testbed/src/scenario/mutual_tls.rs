@@ -44,10 +44,10 @@ pub(super) async fn run(
     observer: &mut dyn Observer,
 ) -> Result<MutualTls> {
     load.phase("shift to mutual TLS").await?;
-    apply(&world.stack, &options.samples, "mtls", observer).await?;
+    apply(&world.installation, &options.samples, "mtls", observer).await?;
     let mut printed = String::new();
     wait::until("every listener demands TLS", LIMIT, async || {
-        let mesh = world.stack.kubectl.json(&["get", "meshes.fleetmesh.dev", MESH]).await?;
+        let mesh = world.installation.objects.get("Mesh", MESH, MESH).await?;
         let tls = &mesh["status"]["tls"];
         let stage = tls["stage"].as_str().unwrap_or_default().to_owned();
         if stage != printed {
