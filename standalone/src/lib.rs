@@ -12,6 +12,7 @@ mod collector;
 pub mod files;
 pub mod gate;
 pub mod listen;
+pub mod manifests;
 pub mod pki;
 mod seed;
 pub mod service;
@@ -19,7 +20,7 @@ pub mod store;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fleetmesh_standalone_core::resource::Resources;
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use api::{Api, Caller};
 use gate::Gate;
 use listen::ConnectionLimits;
+use manifests::{Manifests, ManifestsError};
 use pki::{Pki, PkiError};
 use seed::SeedError;
 use service::ApiService;
@@ -142,6 +144,14 @@ impl Bound {
     /// be made within a runtime.
     pub fn client(&self, user: &str) -> kube::Client {
         ApiService::new(self.api.clone(), Caller::administrator(user)).client()
+    }
+
+    /// The manifests in `folder`, to be applied to this API by [`Manifests::run`].
+    ///
+    /// # Errors
+    /// It is no directory that can be read.
+    pub fn manifests(&self, folder: &Path) -> Result<Manifests, ManifestsError> {
+        Manifests::new(self.api.clone(), folder)
     }
 
     /// Serves until `shutdown`; then ends what is under way and returns.

@@ -303,8 +303,11 @@ async fn samples_are_accepted(kubectl: &Kubectl) -> Result<()> {
     let mut folders = Vec::new();
     for entry in std::fs::read_dir(&samples)? {
         let path = entry?.path();
-        // Objects of other projects' kinds: see below.
-        folders.extend((path.is_dir() && !path.ends_with("gitops")).then_some(path));
+        // Objects of other projects' kinds (see below), and what is no object.
+        folders.extend(
+            (path.is_dir() && !["gitops", "systemd"].iter().any(|other| path.ends_with(other)))
+                .then_some(path),
+        );
     }
     folders.sort();
     ensure!(folders.len() >= 5, "the samples: {folders:?}");

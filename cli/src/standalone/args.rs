@@ -30,6 +30,13 @@ pub struct StandaloneArgs {
     #[arg(long, env = "FLEETMESH_DATA_DIR", value_name = "DIR")]
     pub data_dir: PathBuf,
 
+    /// A directory of manifests (YAML or JSON), for example a Git checkout, that is applied now and when it changes
+    ///
+    /// What was made for it and is in it no more is deleted; what others made is not. While a file cannot be read or is no
+    /// YAML, nothing is deleted.
+    #[arg(long, env = "FLEETMESH_MANIFESTS", value_name = "DIR")]
+    pub manifests: Option<PathBuf>,
+
     /// Where the Kubernetes-style API is served, over TLS; port 0 takes a free one
     #[arg(long, env = "FLEETMESH_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:6443")]
     pub listen: SocketAddr,

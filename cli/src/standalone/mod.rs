@@ -40,17 +40,24 @@ pub async fn run(args: StandaloneArgs, shutdown: CancellationToken) -> anyhow::R
     let lines = [format!("https://{}", api.address), variable(&api.kubeconfig)];
     let lines: Vec<String> = lines.into_iter().chain(addresses.all().map(str::to_owned)).collect();
 
+    let manifests = args.manifests.as_deref().map(|folder| api.manifests(folder)).transpose()?;
     let stop = shutdown.child_token();
     // One that ends, for whatever reason, ends the others.
     let _ends = stop.clone().drop_guard();
     let serving = async { anyhow::Ok(api.serve(stop.clone()).await?) };
     let controlling = async { anyhow::Ok(bound.serve(stop.clone()).await?) };
     let reconciling = async { anyhow::Ok(operator.run(stop.clone()).await?) };
+    let applying = async {
+        if let Some(manifests) = manifests {
+            manifests.run(stop.clone()).await;
+        }
+        anyhow::Ok(())
+    };
     let printing = async {
         opened.await;
         print(&lines).context("cannot print the addresses on standard output")
     };
-    tokio::try_join!(serving, controlling, reconciling, printing)?;
+    tokio::try_join!(serving, controlling, reconciling, applying, printing)?;
     Ok(())
 }
 

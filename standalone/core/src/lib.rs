@@ -9,6 +9,7 @@ pub mod apply;
 pub mod discovery;
 pub mod event;
 mod go;
+pub mod manifests;
 pub mod objects;
 pub mod openapi;
 pub mod patch;

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 /// Much longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(60);
-const KINDS: &str = "meshes,virtualnodes,virtualrouters,routes,virtualservices";
+pub const KINDS: &str = "meshes,virtualnodes,virtualrouters,routes,virtualservices";
 
-fn is_ready(object: &Value) -> bool {
+pub fn is_ready(object: &Value) -> bool {
     let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
     conditions.into_iter().any(|one| one["type"] == "Ready" && one["status"] == "True")
 }

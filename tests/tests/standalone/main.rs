@@ -10,3 +10,4 @@
 mod access;
 mod crash;
 mod kubectl;
+mod manifests;

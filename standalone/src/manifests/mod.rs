@@ -1,0 +1,161 @@
+//! A directory of manifests as one more client of the API: what is in it is applied, and what was made for it and is in it no more is
+//! pruned. Decisions are [`fleetmesh_standalone_core::manifests`]'s; the files, the requests and the clock are here.
+//!
+//! `look (names, sizes, times) → settled → read what changed → plan → apply what changed → prune → report`
+//!
+//! Costs by what changed: a look takes a `stat` of each file, twice a second.
+
+mod client;
+mod pace;
+mod report;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fleetmesh_standalone_core::manifests::{self, Manifest, ObjectName, Plan, Problem};
+use serde_json::Value;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Api, Caller};
+use client::ManifestClient;
+use pace::Pace;
+use report::Reporter;
+use tree::{Stamp, Tree};
+
+/// The user that applies.
+const USER: &str = "system:serviceaccount:fleetmesh-system:fleetmesh-manifests";
+/// The time between two looks at the directory: a change is applied within twice that.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// The directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the manifests in {folder} (--manifests): {source}")]
+pub struct ManifestsError {
+    folder: String,
+    source: io::Error,
+}
+
+/// A directory that is applied.
+pub struct Manifests {
+    folder: PathBuf,
+    client: ManifestClient,
+    reporter: Reporter,
+    pace: Pace,
+    /// What is in each file, as it was read with this stamp.
+    files: BTreeMap<String, (Stamp, Vec<Result<Manifest, Problem>>)>,
+    /// What the API took, as it was written.
+    applied: BTreeMap<ObjectName, Value>,
+}
+
+impl Manifests {
+    /// For what is in `folder`, which is read later.
+    ///
+    /// # Errors
+    /// It is no directory that can be read.
+    pub(crate) fn new(api: Api, folder: &Path) -> Result<Self, ManifestsError> {
+        std::fs::read_dir(folder)
+            .map_err(|source| ManifestsError { folder: folder.display().to_string(), source })?;
+        let client = ManifestClient::new(api, Caller::administrator(USER));
+        Ok(Self {
+            folder: folder.to_owned(),
+            reporter: Reporter::new(client.clone()),
+            client,
+            pace: Pace::default(),
+            files: BTreeMap::new(),
+            applied: BTreeMap::new(),
+        })
+    }
+
+    /// Applies what is there and what changes until `shutdown`. What fails is reported and tried again.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        loop {
+            let folder = self.folder.clone();
+            let looked =
+                tokio::task::spawn_blocking(move || (tree::look(&folder), tree::is_written(&folder)));
+            let step = async {
+                // A look that panicked is a fault of this program; the next one begins anew.
+                let Ok((tree, is_written)) = looked.await else { return };
+                let Some(due) = self.pace.due(&tree, is_written, Instant::now()) else { return };
+                if due.everything {
+                    self.applied.clear();
+                }
+                let has_failed = self.bring(tree, due.prunes).await;
+                self.pace.brought(has_failed, Instant::now());
+            };
+            tokio::select! {
+                () = step => {}
+                () = shutdown.cancelled() => return,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    /// Brings the API in step with the directory; whether something has to be tried again.
+    async fn bring(&mut self, tree: Tree, prunes: bool) -> bool {
+        self.read(&tree).await;
+        let found = self.files.values().flat_map(|(_, found)| found);
+        let Plan { apply, mut problems, wanted } = manifests::plan(found);
+        problems.extend(tree.unreadable);
+        self.applied.retain(|name, _| wanted.contains(name));
+        let mut uids = BTreeMap::new();
+        let mut applied = 0_usize;
+        for manifest in &apply {
+            if self.applied.get(&manifest.name) == Some(&manifest.object) {
+                continue;
+            }
+            let outcome = self.client.apply(manifest).await;
+            uids.extend(outcome.uid.map(|uid| (manifest.name.clone(), uid)));
+            match outcome.problem {
+                None => {
+                    applied += 1;
+                    self.applied.insert(manifest.name.clone(), manifest.object.clone());
+                }
+                Some(problem) => {
+                    self.applied.remove(&manifest.name);
+                    problems.push(problem);
+                }
+            }
+        }
+        let plan = Plan { apply, problems, wanted };
+        let pruned = if prunes { self.client.prune(&plan).await } else { Vec::new() };
+        let Plan { mut problems, .. } = plan;
+        let mut gone = Vec::new();
+        for outcome in pruned {
+            match outcome {
+                Ok(name) => gone.push(name),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let has_failed = !problems.is_empty();
+        self.reporter.report(applied, &gone, problems.into_iter().collect::<BTreeSet<_>>(), &uids).await;
+        has_failed
+    }
+
+    /// Reads the files that are not known as they are now, and forgets those that are gone.
+    async fn read(&mut self, tree: &Tree) {
+        self.files.retain(|file, _| tree.files.contains_key(file));
+        for (file, stamp) in &tree.files {
+            if self.files.get(file).is_some_and(|(known, _)| known == stamp) {
+                continue;
+            }
+            let path = self.folder.join(file);
+            let read = tokio::task::spawn_blocking(move || tree::documents(&path)).await;
+            let documents =
+                read.unwrap_or_else(|_| Err("it could not be read by a fault of this program".into()));
+            let found = match documents {
+                Ok(documents) => manifests::read(file, documents, self.client.resources()),
+                Err(message) => vec![Err(Problem::of_file(file, message))],
+            };
+            self.files.insert(file.clone(), (stamp.clone(), found));
+        }
+    }
+}

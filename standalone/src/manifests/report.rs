@@ -1,0 +1,90 @@
+//! What a person is shown: lines in the log, and Events about the objects, each problem once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fleetmesh_standalone_core::manifests::{MANAGER, ObjectName, Problem};
+use http::Method;
+use jiff::Timestamp;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::client::{ManifestClient, escaped};
+
+/// The reason of a problem's Event.
+const REJECTED: &str = "ManifestRejected";
+/// The longest note of an Event, in characters.
+const LONGEST: usize = 1024;
+/// The namespace of Events about what is in none.
+const DEFAULT: &str = "default";
+
+/// Remembers what was reported.
+pub(super) struct Reporter {
+    client: ManifestClient,
+    known: BTreeSet<Problem>,
+}
+
+impl Reporter {
+    /// Reports by Events through `client`.
+    pub(super) fn new(client: ManifestClient) -> Self {
+        Self { client, known: BTreeSet::new() }
+    }
+
+    /// Reports what was done, and the problems that were not known. `uids` are of the objects, where they are known.
+    pub(super) async fn report(
+        &mut self,
+        applied: usize,
+        pruned: &[ObjectName],
+        problems: BTreeSet<Problem>,
+        uids: &BTreeMap<ObjectName, String>,
+    ) {
+        if applied > 0 {
+            tracing::info!(applied, "the manifests that changed are applied");
+        }
+        for name in pruned {
+            tracing::info!(object = %name, "pruned: no manifest has it any more");
+        }
+        for problem in problems.difference(&self.known) {
+            tracing::warn!(%problem, "a manifest cannot be applied");
+            let uid = problem.about.as_deref().and_then(|name| uids.get(name));
+            self.event(problem, uid.map(String::as_str)).await;
+        }
+        for problem in self.known.difference(&problems) {
+            tracing::info!(place = %problem.place, "a problem of a manifest is gone");
+        }
+        self.known = problems;
+    }
+
+    /// An Event about the object, or about the namespace `default` where none is known.
+    async fn event(&self, problem: &Problem, uid: Option<&str>) {
+        let about = problem.about.as_deref();
+        let namespace = about.map(|name| name.namespace.as_str()).filter(|namespace| !namespace.is_empty());
+        let namespace = namespace.unwrap_or(DEFAULT);
+        let involved = match about {
+            Some(name) => json!({
+                "apiVersion": self.version(name), "kind": name.kind, "namespace": name.namespace, "name": name.name,
+                "uid": uid.unwrap_or_default(),
+            }),
+            None => json!({ "apiVersion": "v1", "kind": "Namespace", "name": DEFAULT }),
+        };
+        let message: String = problem.to_string().chars().take(LONGEST).collect();
+        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let event = json!({
+            "apiVersion": "v1", "kind": "Event",
+            "metadata": { "name": format!("{MANAGER}.{}", Uuid::new_v4().simple()), "namespace": namespace },
+            "involvedObject": involved, "type": "Warning", "reason": REJECTED, "message": message, "count": 1,
+            "firstTimestamp": now, "lastTimestamp": now, "source": { "component": MANAGER },
+            "reportingComponent": MANAGER, "reportingInstance": "",
+        });
+        let path = format!("/api/v1/namespaces/{}/events", escaped(namespace));
+        let (code, answer) = self.client.ask(Method::POST, &path, "application/json", &event).await;
+        if code != 201 {
+            tracing::debug!(code, message = answer["message"].as_str(), "no Event about a manifest");
+        }
+    }
+
+    fn version(&self, name: &ObjectName) -> String {
+        let mut all = self.client.resources().iter();
+        all.find(|one| one.group == name.group && one.kind == name.kind)
+            .map_or_else(String::new, |one| one.api_version())
+    }
+}
