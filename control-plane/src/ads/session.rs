@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fleetmesh_mesh::ads::blame::Blames;
 use fleetmesh_mesh::ads::identity::{self, ProxyNode};
 use fleetmesh_mesh::ads::isolation::{Following, Verdict};
 use fleetmesh_mesh::ads::names;
 use fleetmesh_mesh::ads::pace::Pace;
+use fleetmesh_mesh::ads::resend::Resend;
 use fleetmesh_mesh::ads::stream::{Interest, Request, Stream, StreamEvent};
 use fleetmesh_mesh::distribution::Progress;
 use fleetmesh_mesh::snapshot::{ResourceSet, ResourceType, Snapshot, content_version};
@@ -74,6 +75,7 @@ pub async fn serve<P: Protocol>(
     let connected = Distribution::connect(&context.distribution, &node, peer.caller.holder(), instance);
     let following = Following::new(feed.current.borrow().offer.clone());
     let stream = Stream::new(P::VARIANT, Arc::clone(following.target())).after(feed.unsettled());
+    let stream = stream.worded(first_wording());
     tracing::info!(proxy = connected.name(), "a proxy connected");
     let (feeds, metrics) = (&context.feeds, &context.metrics);
     let mut session = Session::<P> {
@@ -92,6 +94,7 @@ pub async fn serve<P: Protocol>(
         blames: Blames::default(),
         reported: None,
         pace: Pace::new(Instant::now().into_std()),
+        resend: Resend::default(),
     };
     let ended = tokio::select! {
         ended = session.exchange(opening, requests, context.shutdown.clone()) => ended,
@@ -123,6 +126,8 @@ struct Session<'a, P: Protocol> {
     /// Up to which change of the stream the distribution knows where the proxy stands.
     reported: Option<u64>,
     pace: Pace,
+    /// When it gets again what it rejected of its secrets.
+    resend: Resend,
 }
 
 impl<P: Protocol> Session<'_, P> {
@@ -136,6 +141,7 @@ impl<P: Protocol> Session<'_, P> {
         let mut overdue = Instant::now() + OVERDUE;
         loop {
             let turn = self.pace.turn().into();
+            let again = self.resend.due().filter(|_| !self.stream.awaits());
             let next = async {
                 sleep_until(turn).await;
                 requests.message().await
@@ -156,6 +162,7 @@ impl<P: Protocol> Session<'_, P> {
                     Some(StreamEvent::Target(Arc::clone(self.following.target())))
                 }
                 () = sleep_until(overdue), if self.stream.awaits() => Some(StreamEvent::Overdue),
+                () = sleep_until(again.map_or(overdue, Instant::from_std)), if again.is_some() => self.again(),
             };
             if let Some(event) = event {
                 self.event(event).await?;
@@ -235,6 +242,13 @@ impl<P: Protocol> Session<'_, P> {
         self.following.turn(offer);
     }
 
+    /// What is to be done as it is time to send again what the proxy rejected of its secrets.
+    fn again(&mut self) -> Option<StreamEvent> {
+        self.resend.passed(Instant::now().into_std());
+        // While it is searched for what is at fault, that decides what is sent.
+        (!self.following.is_searching()).then(|| StreamEvent::Again(Arc::clone(self.following.wanted())))
+    }
+
     async fn event(&mut self, event: StreamEvent) -> Result<(), Status> {
         self.take_in(event).await?;
         if self.reported == Some(self.stream.changes()) {
@@ -257,6 +271,8 @@ impl<P: Protocol> Session<'_, P> {
             self.take_in(StreamEvent::Target(next)).await?;
         }
         self.reported = Some(self.stream.changes());
+        let rejected = self.stream.rejected_secrets(self.following.wanted());
+        self.resend.note(Instant::now().into_std(), rejected);
         self.report();
         Ok(())
     }
@@ -269,6 +285,10 @@ impl<P: Protocol> Session<'_, P> {
         }
         if verdicts.is_empty() {
             return;
+        }
+        let runs_again = verdicts.iter().any(|verdict| verdict.again && verdict.error.is_none());
+        if runs_again && self.stream.rejected_secrets(self.following.wanted()).is_empty() {
+            self.following.forgive(ResourceType::Secret);
         }
         self.turn();
         if self.feed.has_left() || verdicts.iter().any(|verdict| verdict.error.is_some()) {
@@ -308,6 +328,12 @@ impl<P: Protocol> Session<'_, P> {
         }
         self.connected.report(Progress { acknowledged: self.acknowledged.clone(), rejections });
     }
+}
+
+/// The first number of a stream's wordings: by the clock, so that another stream of the proxy has another one, whichever process
+/// served it.
+fn first_wording() -> u32 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos()
 }
 
 /// The beginning of a proxy's words, of at most [`LONGEST_WORDS`] bytes.

@@ -6,7 +6,7 @@ use fleetmesh_mesh::ads::stream::{Changes, Interest, Send, Variant};
 use fleetmesh_mesh::ads::wire::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
 };
-use fleetmesh_mesh::snapshot::{Resource, ResourceSet};
+use fleetmesh_mesh::snapshot::{Encoded, Resource, ResourceSet, reworded};
 use prost::Message;
 
 /// A variant of the protocol.
@@ -74,10 +74,14 @@ impl Protocol for StateOfTheWorld {
     }
 
     fn answer(send: &Send, version: impl FnOnce() -> String, is_newer: bool) -> DiscoveryResponse {
-        let body = |resource: &Resource| resource.encoded(is_newer).any.clone();
         DiscoveryResponse {
             version_info: version(),
-            resources: send.content.resources.values().map(|resource| body(resource)).collect(),
+            resources: send
+                .content
+                .resources
+                .values()
+                .map(|resource| worded(send, resource, is_newer).any)
+                .collect(),
             type_url: send.kind.url().to_owned(),
             nonce: send.nonce.clone(),
         }
@@ -120,10 +124,16 @@ impl Protocol for Delta {
         let changes: &[_] = send.changes.as_ref().map_or(&[], |Changes { resources, .. }| resources);
         DeltaDiscoveryResponse {
             system_version_info: send.content.version.clone(),
-            resources: changes.iter().map(|resource| resource.encoded(is_newer).named.clone()).collect(),
+            resources: changes.iter().map(|resource| worded(send, resource, is_newer).named).collect(),
             type_url: send.kind.url().to_owned(),
             nonce: send.nonce.clone(),
             removed_resources: send.changes.iter().flat_map(|changes| changes.removed.clone()).collect(),
         }
     }
+}
+
+/// A resource in the words of the answer `send`.
+fn worded(send: &Send, resource: &Resource, is_newer: bool) -> Encoded {
+    let other = send.wording.and_then(|number| reworded(resource, number));
+    other.unwrap_or_else(|| resource.encoded(is_newer).clone())
 }

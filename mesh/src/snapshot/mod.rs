@@ -78,6 +78,7 @@ pub use inputs::{Ground, Inputs};
 pub use reached::reached;
 pub use recall::recall;
 pub use resource::{Content, Encoded, Resource, ResourceSet, ResourceType};
+pub use secret::reworded;
 pub use transition::Transition;
 pub use unserved::{Standing, grounded_standing, standing, unavailable, unserved};
 pub use version::{KEY_LENGTH, KEYS, VersionKeys, content_version};

@@ -74,7 +74,7 @@ pub struct Encoded {
 
 impl Encoded {
     /// `any` of the resource `name` in its version `version`.
-    fn new(name: &str, version: &str, any: Vec<u8>) -> Self {
+    pub(super) fn new(name: &str, version: &str, any: Vec<u8>) -> Self {
         let length = any.len();
         let mut whole = NamedResource { version: version.to_owned(), any, name: name.to_owned() };
         let named = Bytes::from(whole.encode_to_vec());
@@ -163,7 +163,7 @@ impl Resource {
     }
 }
 
-fn encoded<T: Message + Name>(message: &T) -> Vec<u8> {
+pub(super) fn encoded<T: Message + Name>(message: &T) -> Vec<u8> {
     let any =
         envoy_types::pb::google::protobuf::Any { type_url: T::type_url(), value: message.encode_to_vec() };
     any.encode_to_vec()

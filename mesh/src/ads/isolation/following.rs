@@ -92,6 +92,14 @@ impl Following {
         }
     }
 
+    /// The proxy runs by now what it refused of the type.
+    pub fn forgive(&mut self, kind: ResourceType) {
+        self.refused.remove(&kind);
+        if self.refused.is_empty() {
+            self.refused_holds = None;
+        }
+    }
+
     /// The proxy runs all of `snapshot`.
     pub fn settle(&mut self, snapshot: &Arc<Snapshot>) {
         self.settled = true;
@@ -113,6 +121,16 @@ impl Following {
     /// Whether the proxy refuses something of what the node's objects say now.
     pub fn refuses(&self) -> bool {
         self.refuses_version() || (self.offer.holds.is_some() && self.refused_holds == self.offer.holds)
+    }
+
+    /// Whether it is not known yet what proxies of its node refuse.
+    pub fn is_searching(&self) -> bool {
+        self.offer.searching
+    }
+
+    /// What the node's objects describe.
+    pub fn wanted(&self) -> &Arc<Snapshot> {
+        &self.offer.wanted
     }
 
     /// The snapshot to send.

@@ -142,6 +142,24 @@ impl Isolation {
         true
     }
 
+    /// A proxy still rejects what is held: its newest words are why, unless others have words of their own.
+    pub(super) fn repeat(&mut self, verdict: &Verdict, message: &str, standing: Standing) -> bool {
+        if standing.others_refuse {
+            return false;
+        }
+        let (decoder, message) = (Decoder::default(), printable(message));
+        let mut changed = false;
+        for (part, held) in &mut self.held {
+            let is_it = part.kind == verdict.kind && verdict.content.resources.contains_key(&part.resource);
+            let form = decoder.form(&verdict.of, part).filter(|form| is_it && form.version == held.refused);
+            if form.is_some() && held.rejection.message != message {
+                held.rejection.message.clone_from(&message);
+                changed = true;
+            }
+        }
+        changed
+    }
+
     /// What was acknowledged of the type is no proof any more.
     fn forget_passed(&mut self, kind: ResourceType) {
         self.ran.remove(&kind);

@@ -60,6 +60,8 @@ pub struct Verdict {
     pub before: Option<Acknowledged>,
     /// Whether the proxy runs something of an earlier stream that is not known here.
     pub unknown_prior_state: bool,
+    /// Whether it is about what the proxy rejected before and got once more, by itself ([`StreamEvent::Again`](super::stream::StreamEvent)).
+    pub again: bool,
 }
 
 /// What a proxy has acknowledged of one type.
@@ -232,6 +234,7 @@ impl Isolation {
     pub fn judge(&mut self, verdict: &Verdict, standing: Standing) -> bool {
         match &verdict.error {
             None => self.accept(verdict, standing),
+            Some(message) if verdict.again => self.repeat(verdict, message, standing),
             Some(message) => self.refuse(verdict, message),
         }
     }

@@ -44,6 +44,11 @@ impl Changes {
         Self { resources, removed, partial: false }
     }
 
+    /// Just these resources.
+    pub(super) fn of(resources: impl Iterator<Item = Arc<Resource>>) -> Self {
+        Self { resources: resources.collect(), removed: Vec::new(), partial: false }
+    }
+
     /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
         self.resources.is_empty() && self.removed.is_empty()

@@ -27,23 +27,23 @@ impl Stream {
                     continue;
                 }
             };
-            self.nonces += 1;
-            let nonce = self.nonces.to_string();
+            let nonce = self.nonce(kind);
             let state = &mut self.types[index(kind)];
             state.answer_due = false;
             state.overtake(kind);
-            state.last_nonce.clone_from(&nonce);
             let content = state.content_with(kind, &wanted, changes.as_ref());
             let said = changes.as_ref().map_or_else(|| Arc::clone(&content), |said| said.content(&content));
             state.renew.retain(|name| !said.resources.contains_key(name));
+            let wording = self.wording_of(kind, &said);
             if kind == ResourceType::Cluster {
                 self.renew_endpoints(&said);
             }
             let (of, sent) = (Arc::clone(&self.target), Arc::clone(&content));
             let changes_sent = changes.clone();
-            let in_flight = InFlight { wanted, content: sent, changes: changes_sent, of, overdue: false };
+            let in_flight =
+                InFlight { wanted, content: sent, changes: changes_sent, of, overdue: false, again: false };
             self.types[index(kind)].in_flight = Some(in_flight);
-            return Some(Send { kind, nonce, content, changes });
+            return Some(Send { kind, nonce, content, changes, wording });
         }
     }
 

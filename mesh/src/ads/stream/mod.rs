@@ -13,7 +13,8 @@
 //! - **Nothing dangles.** A listener or a route is sent only when the proxy has acknowledged every cluster it refers to.
 //! - **Endpoints.** The endpoints of a new or changed cluster are sent again, because Envoy starts it without any. Endpoints that are
 //!   unknown now stay as the proxy has them; an answer without any is never sent, nor one without secrets.
-//! - **NACKs.** A rejected answer is not sent again; the proxy keeps what it had. The other types continue where the rule
+//! - **NACKs.** A rejected answer is not sent again, but for secrets that name files when it is [time](StreamEvent::Again); the proxy
+//!   keeps what it had. The other types continue where the rule
 //!   above allows it. What of an answer is at fault is [`isolation`](super::isolation)'s to find. A later target whose answer differs is sent.
 //! - **What is not known is said.** A proxy may have applied any part of an answer that it rejected or that was replaced before it
 //!   said anything. In delta it never lists such parts again, so the next answer sends or removes each of them by name, also on the
@@ -21,6 +22,7 @@
 //! - **Nothing twice.** What the proxy says that it has already, also from an earlier stream, is not sent.
 //! - **A proxy that owes an acknowledgement for long** ([`StreamEvent::Overdue`]) no longer holds up what does not depend on it.
 
+mod again;
 mod changes;
 mod due;
 mod request;
@@ -60,6 +62,8 @@ pub enum StreamEvent {
     Target(Arc<Snapshot>),
     /// The proxy has owed an acknowledgement for long.
     Overdue,
+    /// It is time to send again what the proxy rejected of this snapshot's secrets ([`Resend`](super::resend::Resend)).
+    Again(Arc<Snapshot>),
 }
 
 /// A request of a type that is served.
@@ -109,6 +113,9 @@ pub struct Send {
     pub content: Arc<Content>,
     /// In delta: what it holds.
     pub changes: Option<Changes>,
+    /// In which other words it says that ([`reworded`](crate::snapshot::reworded)), so that the proxy does not take it for what it
+    /// got before; none for the usual ones.
+    pub wording: Option<u32>,
 }
 
 impl Send {
@@ -149,6 +156,8 @@ pub struct Stream {
     /// Whether some of these are not in the snapshot that was its target when it connected.
     estranged: bool,
     nonces: u64,
+    /// The number of the first wording.
+    wordings: u32,
     /// What the proxy thinks of answers, until it is taken.
     verdicts: Vec<Verdict>,
     /// How many events changed something.
@@ -166,6 +175,7 @@ impl Stream {
             reconnected: false,
             estranged: false,
             nonces: 0,
+            wordings: 0,
             verdicts: Vec::new(),
             changes: 0,
         }
@@ -180,6 +190,12 @@ impl Stream {
         self
     }
 
+    /// The same with wordings from the number `first` on, which is another one for each stream of a proxy.
+    #[must_use]
+    pub fn worded(self, first: u32) -> Self {
+        Self { wordings: first, ..self }
+    }
+
     /// Takes an event in; returns the answers to send, in order. One that changes nothing, such as an acknowledgement that is
     /// repeated, costs nothing more than to find that out: proxies may send as many as they like.
     pub fn handle(&mut self, event: StreamEvent) -> Vec<Send> {
@@ -190,6 +206,11 @@ impl Stream {
                 }
             }
             StreamEvent::Target(target) => self.target = target,
+            StreamEvent::Again(of) => {
+                let sent = self.again(&of);
+                self.changes += u64::from(sent.is_some());
+                return sent.into_iter().collect();
+            }
             StreamEvent::Overdue => {
                 self.types
                     .iter_mut()

@@ -144,6 +144,7 @@ impl Stream {
         state.acked = Arc::clone(&content);
         state.acked_of = Some(Arc::clone(&of));
         let (error, before) = (None, None);
-        self.verdicts.push(Verdict { kind, content, of, error, before, unknown_prior_state: false });
+        let (unknown_prior_state, again) = (false, false);
+        self.verdicts.push(Verdict { kind, content, of, error, before, unknown_prior_state, again });
     }
 }

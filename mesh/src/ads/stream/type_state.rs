@@ -46,6 +46,8 @@ pub(super) struct InFlight {
     /// The snapshot that it was made from.
     pub(super) of: Arc<Snapshot>,
     pub(super) overdue: bool,
+    /// Whether it is what the proxy rejected before.
+    pub(super) again: bool,
 }
 
 impl InFlight {
@@ -71,8 +73,11 @@ impl TypeState {
             error: error.clone(),
             before,
             unknown_prior_state: self.unknown_prior_state,
+            again: sent.again,
         };
         match error {
+            // What it rejected before it still does.
+            Some(_) if sent.again => {}
             Some(message) => {
                 let (before, wanted) = (Arc::clone(&self.acked), sent.wanted.version.clone());
                 self.doubt(kind, &sent);

@@ -92,7 +92,7 @@ impl StreamProxy {
 
     /// Takes an answer; `refuse` says which resources it cannot apply.
     pub(super) fn answer(&mut self, answer: Send, refuse: u8) -> Vec<Request> {
-        let Send { kind, nonce, content, changes } = answer;
+        let Send { kind, nonce, content, changes, wording: _ } = answer;
         self.nonces.insert(kind, nonce);
         match changes {
             Some(changes) => self.change(kind, &changes, refuse),
