@@ -17,7 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fleetmesh_mesh::ads::identity;
+use fleetmesh_mesh::ads::handover::Open;
+use fleetmesh_mesh::ads::{identity, isolation};
 use fleetmesh_mesh::cloud_map::Discovered;
 use fleetmesh_mesh::holder::Holder;
 use fleetmesh_mesh::snapshot::{Content, ResourceSet, ResourceType, Targets, recall};
@@ -69,7 +70,7 @@ pub struct Feeds {
     unsaved: Arc<Unsaved>,
     /// By what the proxies of each mesh are served.
     stages: Mutex<Stages>,
-    /// Notified when a proxy runs other ports, or is gone.
+    /// Notified when a proxy takes connections on other ports, or TLS, or is gone.
     pub(super) ports_moved: Arc<Notify>,
 }
 
@@ -253,7 +254,7 @@ impl Feeds {
         let unknown_node = || unknown("the virtual node does not exist");
         view.get(node).ok_or_else(unknown_node)?;
         let stage = self.stages().get(mesh).filter(|stage| stage.view.get(node).is_some()).cloned();
-        let stage = stage.unwrap_or_else(|| Stage::of(view));
+        let stage = stage.unwrap_or_else(|| Stage::first(mesh, view, self.plaintext(mesh)));
         let snapshot = stage.snapshot(&self.discovered(), node).ok_or_else(unknown_node)?;
         Ok(Current::new(snapshot, stage.view.revision))
     }
@@ -331,10 +332,28 @@ impl Feeds {
         feed.node.publish(current);
     }
 
-    /// The ports on which all proxies of `node` take connections; nothing without proxies.
-    pub(super) fn open(&self, node: &ResourceId) -> Option<BTreeSet<i32>> {
+    /// On what all proxies of `node` take connections; nothing without proxies.
+    pub(super) fn open(&self, node: &ResourceId) -> Option<Open> {
         let feed = self.nodes().get(node).map(|feed| Arc::clone(&feed.node))?;
         feed.open()
+    }
+
+    /// The ports of `mesh` to which callers spoke plaintext when that was stored last.
+    pub(super) fn plaintext(&self, mesh: &MeshName) -> BTreeMap<ResourceId, BTreeSet<i32>> {
+        let nodes = self.views.holding().into_iter().filter(|node| node.mesh_name() == mesh);
+        let stored = nodes.filter_map(|node| {
+            let memory = self.views.held(&node)?;
+            Some((node, isolation::plaintext(&memory)))
+        });
+        stored.collect()
+    }
+
+    /// Has it stored to which ports of the nodes of `mesh` callers speak plaintext at `stage`.
+    pub(super) fn note_plaintext(&self, mesh: &MeshName, stage: &Stage) {
+        for (node, feed) in self.nodes().iter().filter(|(node, _)| node.mesh_name() == mesh) {
+            let ports = stage.transition.plaintext.get(node).into_iter().flat_map(BTreeMap::keys);
+            feed.node.note_plaintext(ports.copied().collect());
+        }
     }
 
     /// The nodes of `mesh` that somebody follows.

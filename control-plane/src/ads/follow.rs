@@ -21,9 +21,10 @@ impl Feeds {
             let revision = *sources.revisions.borrow_and_update();
             let discovered = sources.discovered.borrow_and_update().clone();
             let meshes = self.meshes();
-            handovers.enter(&meshes, |node| self.open(node));
+            handovers.enter(&meshes, |node| self.open(node), |mesh| self.plaintext(mesh));
             let stages = handovers.stages();
             self.stages().clone_from(&stages);
+            stages.iter().for_each(|(mesh, stage)| self.note_plaintext(mesh, stage));
             self.refresh(revision, &stages).await;
             self.distribution.published(Published { revision, meshes: Arc::new(meshes), discovered });
             tokio::select! {
@@ -52,6 +53,7 @@ impl Feeds {
             }
             for (mesh, stage) in handovers.proceed(|node| self.open(node)) {
                 self.stages().insert(mesh.clone(), stage.clone());
+                self.note_plaintext(&mesh, &stage);
                 self.refresh_nodes(&self.followed_in(&mesh), revision, |_| Some(&stage)).await;
             }
         }

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fleetmesh_mesh::ads::handover::OpenPorts;
-use fleetmesh_mesh::ads::isolation::{Isolation, Offer, Standing, Verdict};
+use fleetmesh_mesh::ads::handover::{Open, OpenPorts};
+use fleetmesh_mesh::ads::isolation::{self, Isolation, Offer, Standing, Verdict};
 use fleetmesh_mesh::ads::stream::Unsettled;
 use fleetmesh_mesh::distribution::NodeRejection;
 use fleetmesh_mesh::snapshot::{ResourceType, Snapshot};
@@ -110,10 +110,13 @@ struct RememberedIsolation {
     isolation: Isolation,
     memory: Option<Vec<u8>>,
     open: OpenPorts,
+    /// The ports to which callers speak plaintext until the proxies run the TLS of these.
+    plaintext: BTreeSet<i32>,
 }
 
 impl NodeFeed {
-    /// That of `current`, with what was stored of the node. Whoever awaits `ports_moved` is notified when a proxy runs other ports.
+    /// That of `current`, with what was stored of the node. Whoever awaits `ports_moved` is notified when a proxy takes connections on
+    /// others.
     pub(super) fn new(
         current: Current,
         memory: Option<Arc<[u8]>>,
@@ -125,16 +128,26 @@ impl NodeFeed {
         if let Some(Err(error)) = memory.as_deref().map(|memory| isolation.remember(memory)) {
             tracing::warn!(%node, error, "what the node's proxies refused before cannot be read and is tried again");
         }
+        let plaintext = memory.as_deref().map(isolation::plaintext).unwrap_or_default();
         let memory = memory.map(|memory| memory.to_vec());
-        let open = OpenPorts::new(&current.offer.wanted.ports);
-        let isolation = Mutex::new(RememberedIsolation { isolation, memory, open });
+        let open = OpenPorts::new(Open::of(&current.offer.wanted));
+        let isolation = Mutex::new(RememberedIsolation { isolation, memory, open, plaintext });
         let (current, refusing, left) = (watch::Sender::new(current), Arc::default(), Mutex::default());
         Self { node, current, isolation, refusing, left, unsaved, ports_moved }
     }
 
-    /// The ports on which all its proxies take connections; nothing without proxies.
-    pub(super) fn open(&self) -> Option<BTreeSet<i32>> {
+    /// On what all its proxies take connections; nothing without proxies.
+    pub(super) fn open(&self) -> Option<Open> {
         self.isolation().open.all()
+    }
+
+    /// Callers speak plaintext to just these ports that take TLS, too: that is stored with what the proxies refuse.
+    pub(super) fn note_plaintext(&self, ports: BTreeSet<i32>) {
+        let mut remembered = self.isolation();
+        if remembered.plaintext != ports {
+            remembered.plaintext = ports;
+            self.remember(&mut remembered);
+        }
     }
 
     /// The node's objects describe another snapshot, or none.
@@ -143,7 +156,7 @@ impl NodeFeed {
         if !Arc::ptr_eq(remembered.isolation.target(), &current.offer.wanted) {
             remembered.isolation.retarget(Arc::clone(&current.offer.wanted));
         }
-        remembered.open.want(&current.offer.wanted.ports);
+        remembered.open.want(Open::of(&current.offer.wanted));
         self.remember(&mut remembered);
         current.enter(&remembered.isolation);
         self.current.send_replace(current);
@@ -159,7 +172,7 @@ impl NodeFeed {
 
     /// Has it stored what is refused now, if that changed.
     fn remember(&self, remembered: &mut RememberedIsolation) {
-        let memory = remembered.isolation.memory();
+        let memory = remembered.isolation.memory(&remembered.plaintext);
         if memory != remembered.memory {
             remembered.memory.clone_from(&memory);
             self.unsaved.put(self.node.clone(), memory);
@@ -231,7 +244,7 @@ impl FollowedFeed {
         let standing = self.standing(is_wary);
         let mut remembered = self.feed.isolation();
         remembered.isolation.runs(snapshot, standing);
-        if remembered.open.run(self.number, &snapshot.ports) {
+        if remembered.open.run(self.number, &Open::of(snapshot)) {
             self.feed.ports_moved.notify_one();
         }
     }

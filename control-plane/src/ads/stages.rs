@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fleetmesh_mesh::ads::handover::Handover;
+use fleetmesh_mesh::ads::handover::{Handover, Open};
 use fleetmesh_mesh::cloud_map::Discovered;
 use fleetmesh_mesh::snapshot::{Snapshot, Transition};
 use fleetmesh_mesh::view::{MeshView, Meshes};
@@ -33,9 +33,13 @@ pub(super) struct StagedSnapshot {
 }
 
 impl Stage {
-    /// One at which nothing differs.
-    pub(super) fn of(view: Arc<MeshView>) -> Self {
-        Self { view, transition: Arc::default() }
+    /// The first one of a mesh, to whose ports `plaintext` callers spoke plaintext before.
+    pub(super) fn first(
+        mesh: &MeshName,
+        view: Arc<MeshView>,
+        plaintext: BTreeMap<ResourceId, BTreeSet<i32>>,
+    ) -> Self {
+        stage(&Handover::new(mesh, view, plaintext))
     }
 
     /// The snapshots of `node`; `None` when there is no such node.
@@ -65,23 +69,29 @@ impl StagedSnapshot {
 pub(super) struct Handovers(BTreeMap<MeshName, Handover>);
 
 impl Handovers {
-    /// Takes in the newest views. `open` says on which ports all proxies of a node take connections; nothing without proxies.
-    pub(super) fn enter(&mut self, meshes: &Meshes, open: impl Fn(&ResourceId) -> Option<BTreeSet<i32>>) {
+    /// Takes in the newest views. `open` says on what all proxies of a node take connections, nothing without proxies; `plaintext`, to
+    /// which ports of a mesh callers spoke plaintext before a restart.
+    pub(super) fn enter(
+        &mut self,
+        meshes: &Meshes,
+        open: impl Fn(&ResourceId) -> Option<Open>,
+        plaintext: impl Fn(&MeshName) -> BTreeMap<ResourceId, BTreeSet<i32>>,
+    ) {
         let now = Instant::now().into_std();
         self.0.retain(|mesh, _| meshes.contains_key(mesh));
         for (mesh, view) in meshes {
             match self.0.get_mut(mesh) {
                 Some(handover) => _ = handover.advance(now, view, &open),
-                None => _ = self.0.insert(mesh.clone(), Handover::new(mesh, Arc::clone(view))),
+                None => {
+                    let handover = Handover::new(mesh, Arc::clone(view), plaintext(mesh));
+                    self.0.insert(mesh.clone(), handover);
+                }
             }
         }
     }
 
     /// Takes in what proxies run by now; gives the meshes whose stage is another one.
-    pub(super) fn proceed(
-        &mut self,
-        open: impl Fn(&ResourceId) -> Option<BTreeSet<i32>>,
-    ) -> Vec<(MeshName, Stage)> {
+    pub(super) fn proceed(&mut self, open: impl Fn(&ResourceId) -> Option<Open>) -> Vec<(MeshName, Stage)> {
         let now = Instant::now().into_std();
         let mut changed = Vec::new();
         for (mesh, handover) in &mut self.0 {

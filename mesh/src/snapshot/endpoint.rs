@@ -55,7 +55,8 @@ impl<'a> Target<'a> {
         endpoint: Endpoint<'a>,
         policy: Option<&'a ClientPolicyTls>,
     ) -> Option<Self> {
-        let tls = ClientTls::towards(reader, policy, endpoint.port(), endpoint.listener.tls.as_ref());
+        let server = reader.callers_tls(&endpoint.node.record.id, endpoint.listener);
+        let tls = ClientTls::towards(reader, policy, endpoint.port(), server);
         (tls != ClientTls::Closed).then_some(Self { endpoint, tls, apart: false })
     }
 

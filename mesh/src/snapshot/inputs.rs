@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use fleetmesh_model::listener::Listener;
+use fleetmesh_model::tls::ListenerTls;
 use fleetmesh_model::{
     Collection, GatewayRouteSpec, MeshName, MeshSpec, ResourceId, RouteSpec, Spec, VirtualGatewaySpec,
     VirtualNodeSpec, VirtualRouterSpec, VirtualServiceSpec,
@@ -89,6 +90,18 @@ impl<'a> Reader<'a> {
         let Some(closing) = self.transition.closing.get(node) else { return Vec::new() };
         self.inputs.borrow_mut().closing.clone_from(closing);
         closing.iter().filter_map(|(port, record)| transition::listener(record, *port)).collect()
+    }
+
+    /// The TLS of a listener of `node` that callers use: none while they wait for its proxies to run that.
+    pub(super) fn callers_tls(&self, node: &ResourceId, listener: &'a Listener) -> Option<&'a ListenerTls> {
+        let tls = listener.tls.as_ref();
+        if !transition::is_permissive(listener) {
+            return tls;
+        }
+        let port = listener.port_mapping.port;
+        let waits = self.transition.plaintext(node, port);
+        self.inputs.borrow_mut().waits.entry(node.clone()).or_default().insert(port, waits.cloned());
+        tls.filter(|_| waits.is_none())
     }
 
     pub(super) fn into_inputs(self) -> Inputs {
@@ -219,6 +232,9 @@ pub(super) fn unread(discovered: &Discovered, arn: &str) -> Option<String> {
     Some(discovered.authority_failure(arn).unwrap_or("it was not asked for yet").to_owned())
 }
 
+/// The version of a node to whose port callers speak plaintext, if they had one.
+type InPlaintext = Option<Arc<Record>>;
+
 /// Everything that a snapshot was made from.
 #[derive(Debug, Default)]
 pub struct Inputs {
@@ -235,6 +251,8 @@ pub struct Inputs {
     earlier: BTreeMap<ResourceId, Arc<Record>>,
     /// The ports that are served though the node has no listener on them any more.
     closing: BTreeMap<i32, Arc<Record>>,
+    /// Whether callers speak plaintext to ports that take TLS as well, and as what version of the node they have these then.
+    waits: BTreeMap<ResourceId, BTreeMap<i32, Option<InPlaintext>>>,
 }
 
 /// Something that what is not served of an object was worked out from.
@@ -264,7 +282,7 @@ impl Inputs {
 
     /// Whether `transition` says what was read of it.
     fn is_during(&self, node: &ResourceId, transition: &Transition) -> bool {
-        let Transition { delayed, closing } = transition;
+        let Transition { delayed, closing, plaintext: _ } = transition;
         let read =
             |service: &ResourceId| self.records.contains_key(service) || self.delayed.contains_key(service);
         let none = BTreeMap::new();
@@ -274,11 +292,17 @@ impl Inputs {
             .all(|(service, view)| same(self.delayed.get(service), Some(view)))
             && self.delayed.keys().all(|service| delayed.contains_key(service))
             && transition::same_each(&self.closing, closing.get(node).unwrap_or(&none))
+            && self.waits.iter().all(|(node, ports)| {
+                ports.iter().all(|(port, seen)| match (seen, transition.plaintext(node, *port)) {
+                    (Some(seen), Some(now)) => same(seen.as_ref(), now.as_ref()),
+                    (seen, now) => seen.is_none() && now.is_none(),
+                })
+            })
     }
 
-    /// Whether something of it was read in an earlier view.
+    /// Whether something of it is as it was in an earlier view.
     pub(super) fn is_delayed(&self) -> bool {
-        !self.delayed.is_empty()
+        !self.delayed.is_empty() || self.waits.values().flat_map(BTreeMap::values).any(Option::is_some)
     }
 
     fn is_of(&self, view: &MeshView, discovered: &Discovered) -> bool {
@@ -303,11 +327,16 @@ impl Inputs {
     }
 
     /// The objects that exist among the inputs, each in the version that is in force: the earlier one of those that were read in
-    /// several views.
+    /// several views. One of which it is not known what that is, but not the newest, is not among them.
     pub fn objects(&self) -> BTreeMap<ResourceId, Arc<Record>> {
         let records = self.records.values().flatten().chain(self.members.values().flatten());
-        let records = records.chain(self.earlier.values());
-        records.map(|record| (record.id.clone(), Arc::clone(record))).collect()
+        let waits = self.waits.values().flat_map(BTreeMap::values).flatten().flatten();
+        let records = records.chain(self.earlier.values()).chain(waits);
+        let mut objects: BTreeMap<ResourceId, Arc<Record>> =
+            records.map(|record| (record.id.clone(), Arc::clone(record))).collect();
+        let unknown = |wait: &Option<InPlaintext>| wait.as_ref().is_some_and(Option::is_none);
+        objects.retain(|id, _| !self.waits.get(id).is_some_and(|ports| ports.values().any(unknown)));
+        objects
     }
 }
 

@@ -79,7 +79,7 @@ pub use reached::reached;
 pub use recall::recall;
 pub use resource::{Content, Encoded, Resource, ResourceSet, ResourceType};
 pub use secret::reworded;
-pub use transition::Transition;
+pub use transition::{PlaintextPorts, Transition, permissive_ports, takes_tls};
 pub use unserved::{Standing, grounded_standing, standing, unavailable, unserved};
 pub use version::{KEY_LENGTH, KEYS, VersionKeys, content_version};
 
@@ -105,6 +105,8 @@ pub struct Snapshot {
     pub targets: Arc<Targets>,
     /// The ports of the virtual node on which it takes connections from other proxies.
     pub ports: Arc<BTreeSet<i32>>,
+    /// Those of them that take TLS, with the secrets of the stream that this needs.
+    tls: Arc<BTreeMap<i32, BTreeSet<String>>>,
     clusters: Arc<Content>,
     endpoints: Arc<Content>,
     secrets: Arc<Content>,
@@ -141,7 +143,7 @@ impl Snapshot {
                 return None;
             }
         };
-        let Parts { targets, ports, clusters, endpoints, secrets, listeners, routes } = parts;
+        let Parts { targets, ports, tls, clusters, endpoints, secrets, listeners, routes } = parts;
         let inputs = reader.into_inputs();
         let objects = inputs.objects();
         let content = |resources| Arc::new(Content::new(resources));
@@ -152,6 +154,7 @@ impl Snapshot {
             left_out: BTreeSet::new(),
             targets: Arc::new(targets),
             ports: Arc::new(ports),
+            tls: Arc::new(tls),
             clusters: content(clusters),
             endpoints: content(endpoints),
             secrets: content(secrets),
@@ -175,7 +178,8 @@ impl Snapshot {
         self.inputs.unchanged(&self.node, view, transition, discovered)
     }
 
-    /// Whether a virtual service is in it as it was in an earlier view, so that it is not what the newest one describes.
+    /// Whether a virtual service or the TLS of a listener is in it as it was in an earlier view, so that it is not what the newest
+    /// one describes.
     pub fn is_delayed(&self) -> bool {
         self.inputs.is_delayed()
     }
@@ -190,6 +194,13 @@ impl Snapshot {
     /// proxy which still runs one would lose it.
     pub fn leaves_out(&self, kind: ResourceType) -> bool {
         self.left_out.contains(&kind)
+    }
+
+    /// The ports of the virtual node on which it takes TLS from other proxies by this snapshot: those whose secrets are in it.
+    pub fn tls_ports(&self) -> BTreeSet<i32> {
+        let has = |name: &String| self.secrets.resources.contains_key(name);
+        let served = self.tls.iter().filter(|(_, secrets)| secrets.iter().all(has));
+        served.map(|(port, _)| *port).collect()
     }
 
     /// Its resources of one type.
@@ -245,6 +256,9 @@ impl<'a> Builder<'a> {
             let server = ServerTls::of(listener.tls.as_ref());
             if server == ServerTls::Closed {
                 continue;
+            }
+            if let ServerTls::Strict(tls) | ServerTls::Permissive(tls) = server {
+                self.parts.tls.insert(mapping.port, tls::server_secrets(tls));
             }
             let cluster = cluster::ingress(mesh, node, listener, self.http);
             let target = cluster.name.clone();

@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use fleetmesh_model::ResourceId;
 
 use super::resource::{Content, Resource, ResourceSet, ResourceType};
-use super::{Snapshot, Targets, proto};
+use super::{Snapshot, Targets, names, proto};
 
 /// How long connecting to a cluster without endpoints may take, in milliseconds: nothing ever does.
 const CONNECT: u64 = 1000;
@@ -44,17 +44,21 @@ impl Snapshot {
             all.extend(self.targets.nodes.clone());
             Arc::new(Targets { nodes: all, own: self.targets.own.clone() })
         };
+        let listeners = content(ResourceType::Listener);
+        // Whether an earlier form of it takes TLS is not known.
+        let same = listeners.agrees(&self.listeners, names::INGRESS_LISTENER);
         Self {
             node: self.node.clone(),
             objects,
             inputs: Arc::clone(&self.inputs),
             targets,
             ports: Arc::clone(&self.ports),
+            tls: if same { Arc::clone(&self.tls) } else { Arc::default() },
             left_out,
             clusters: content(ResourceType::Cluster),
             endpoints: content(ResourceType::Endpoint),
             secrets: content(ResourceType::Secret),
-            listeners: content(ResourceType::Listener),
+            listeners,
             routes: content(ResourceType::Route),
         }
     }

@@ -1,6 +1,6 @@
 //! The resources of one snapshot while they are collected, and what those of nodes and of gateways have in common. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
@@ -24,6 +24,8 @@ pub(super) struct Parts {
     pub(super) targets: Targets,
     /// The ports on which connections of other proxies are taken.
     pub(super) ports: BTreeSet<i32>,
+    /// Those on which TLS is taken, with the secrets of the stream that this needs.
+    pub(super) tls: BTreeMap<i32, BTreeSet<String>>,
     pub(super) clusters: ResourceSet,
     pub(super) endpoints: ResourceSet,
     pub(super) secrets: ResourceSet,

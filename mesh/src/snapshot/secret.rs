@@ -22,7 +22,7 @@ use super::resource::{Encoded, Resource, ResourceType, encoded};
 /// How many certificates a chain may have at most beside both its ends where a secret does not say it: no real one has as many, so
 /// a greater bound is the same.
 const DEEPEST: u32 = 100;
-/// How many bounds above that tell wordings apart.
+/// How many bounds above that distinguish wordings.
 const DEPTHS: u32 = 1_000_000_000;
 
 /// A certificate with its key.
@@ -60,7 +60,7 @@ pub(super) fn acm_trust(pem: String) -> Secret {
     Secret { name, r#type: Some(secret::Type::ValidationContext(context)) }
 }
 
-/// The secret `resource` in other words, which mean the same; `number` tells them apart. `None` for what names no file, such as the
+/// The secret `resource` in other words, which mean the same; `number` distinguishes them. `None` for what names no file, such as the
 /// authorities of ACM PCA: whether Envoy accepts that does not change with time.
 pub fn reworded(resource: &Resource, number: u32) -> Option<Encoded> {
     let any = Any::decode(resource.body().clone()).ok()?;

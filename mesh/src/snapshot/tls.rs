@@ -8,6 +8,7 @@
 //! - **The mesh's own** authorities are one of these secrets ([`MESH_TRUST`]). They sign for every node of every mesh, so whoever
 //!   trusts them without naming anybody means somebody in particular: a client the node that it calls, a listener its own mesh.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -213,6 +214,12 @@ pub(super) fn server_socket(tls: &ListenerTls, protocol: PortProtocol, mesh_arn:
         ..DownstreamTlsContext::default()
     };
     TlsSocket { socket: socket(pack_any(downstream)), secrets: context.secrets }
+}
+
+/// The names of the secrets of the stream that a listener with `tls` needs.
+pub(super) fn server_secrets(tls: &ListenerTls) -> BTreeSet<String> {
+    let secrets = server_socket(tls, PortProtocol::Tcp, "").secrets.into_iter();
+    secrets.map(|secret| secret.name).collect()
 }
 
 /// The TLS that a client speaks to a port of `protocol` of the node with the ARN `node`, which is found by `discovery`; none in

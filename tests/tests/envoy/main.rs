@@ -25,6 +25,7 @@ mod health_check;
 mod http_routes;
 mod ipv6;
 mod isolation;
+mod late_certificate;
 mod limits;
 mod loads;
 mod outage;

@@ -1,5 +1,5 @@
-//! In which order the proxies of several virtual nodes learn that a node has other ports: make before break. Pure: views, what
-//! proxies run and the time in, a [`Transition`] out.
+//! In which order the proxies of several virtual nodes learn that a node has other ports, or takes TLS on one: make before break.
+//! Pure: views, what proxies run and the time in, a [`Transition`] out.
 //!
 //! A caller that uses a new port before the node's own proxy takes connections to it has failed requests, and so has one that
 //! still opens connections to an old port when that is gone. So a change of the ports of a node that has proxies has three steps:
@@ -8,6 +8,8 @@
 //! 2. *Moved.* When each of the node's proxies runs the new ports, or [`OPENING`] has passed, callers get the newest state.
 //! 3. *Closed.* [`CLOSING`] after the last caller got it, the old ports go. Whether callers acknowledged it does not matter: one
 //!    that takes longer is not waited for.
+//!
+//! A port that begins to take TLS beside plaintext is the same in small ([`tls`]): callers use TLS when the node's proxies run it.
 //!
 //! Guarantees:
 //! - No caller is sent a port before the node's proxies run it, and none is taken from them while a caller is sent it, nor for as
@@ -20,6 +22,7 @@
 mod ports;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,7 +32,8 @@ use fleetmesh_model::{Collection, Kind, MeshName, ResourceId, Spec};
 
 use crate::snapshot::{Transition, reached};
 use crate::view::{MeshView, Record};
-pub use ports::OpenPorts;
+pub use ports::{Open, OpenPorts};
+use tls::AwaitedTls;
 
 /// How long callers wait at most for the proxies of a node that gets a port: one that is gone or rejects what it is sent holds up
 /// nobody for longer.
@@ -49,6 +53,8 @@ pub struct Handover {
     delayed: BTreeMap<ResourceId, Delayed>,
     /// The ports that nodes lost.
     closing: BTreeMap<ResourceId, BTreeMap<i32, Closing>>,
+    /// The ports whose TLS callers do not use yet.
+    plaintext: AwaitedTls,
     transition: Arc<Transition>,
 }
 
@@ -68,16 +74,22 @@ struct Closing {
 }
 
 impl Handover {
-    /// All proxies of `mesh` are served `view`, as after a start: what they ran before is not known.
-    pub fn new(mesh: &MeshName, view: Arc<MeshView>) -> Self {
-        Self {
+    /// All proxies of `mesh` are served `view`, as after a start: what they ran before is not known, but that callers spoke plaintext
+    /// to the ports `plaintext` because the node's proxies rejected its TLS ([`Isolation::memory`](super::isolation::Isolation::memory)).
+    pub fn new(mesh: &MeshName, view: Arc<MeshView>, plaintext: BTreeMap<ResourceId, BTreeSet<i32>>) -> Self {
+        let mut plaintext = AwaitedTls::known(plaintext);
+        plaintext.advance(&view, |_| None);
+        let mut made = Self {
             mesh: ResourceId::mesh(mesh),
             view,
             opening: BTreeMap::new(),
             delayed: BTreeMap::new(),
             closing: BTreeMap::new(),
+            plaintext,
             transition: Arc::default(),
-        }
+        };
+        made.turn();
+        made
     }
 
     /// The newest state.
@@ -98,26 +110,28 @@ impl Handover {
         opening.chain(delayed).chain(closing).min()
     }
 
-    /// Takes in that `newest` is the state now, and which ports all proxies of a node run; `open` gives nothing for a node without
+    /// Takes in that `newest` is the state now, and on what all proxies of a node take connections; `open` gives nothing for a node without
     /// proxies. Says whether [`Self::transition`] is another one now.
     pub fn advance(
         &mut self,
         now: Instant,
         newest: &Arc<MeshView>,
-        open: impl Fn(&ResourceId) -> Option<BTreeSet<i32>>,
+        open: impl Fn(&ResourceId) -> Option<Open>,
     ) -> bool {
         let before = std::mem::replace(&mut self.view, Arc::clone(newest));
         let before = (!Arc::ptr_eq(&before, newest)).then_some(before);
         if let Some(before) = &before {
             self.move_ports(now, before, &open);
         }
+        self.plaintext.advance(newest, &open);
         if self.opening.is_empty() && self.delayed.is_empty() && self.closing.is_empty() {
             return self.turn();
         }
         self.opening.retain(|node, ports| {
             let open = open(node);
-            ports
-                .retain(|port, until| now < *until && open.as_ref().is_some_and(|open| !open.contains(port)));
+            ports.retain(|port, until| {
+                now < *until && open.as_ref().is_some_and(|open| !open.ports.contains(port))
+            });
             !ports.is_empty()
         });
         self.delay(now, before.as_ref());
@@ -127,12 +141,7 @@ impl Handover {
     }
 
     /// Notes which nodes have other ports than in the view before.
-    fn move_ports(
-        &mut self,
-        now: Instant,
-        before: &MeshView,
-        open: impl Fn(&ResourceId) -> Option<BTreeSet<i32>>,
-    ) {
+    fn move_ports(&mut self, now: Instant, before: &MeshView, open: impl Fn(&ResourceId) -> Option<Open>) {
         let newest = Arc::clone(&self.view);
         self.opening.retain(|node, _| newest.get(node).is_some());
         self.closing.retain(|node, _| newest.get(node).is_some());
@@ -140,6 +149,7 @@ impl Handover {
             let old = before.get(&record.id);
             if old.is_none_or(|old| !Arc::ptr_eq(old, record)) && open(&record.id).is_some() {
                 self.move_ports_of(now, old, record);
+                self.plaintext.change(old, record);
             }
         }
     }
@@ -221,7 +231,8 @@ impl Handover {
             ports.iter().map(|(port, closing)| (*port, Arc::clone(&closing.record))).collect()
         };
         let closing = self.closing.iter().map(|(node, ports)| (node.clone(), records(ports)));
-        let transition = Transition { delayed: delayed.collect(), closing: closing.collect() };
+        let (delayed, closing) = (delayed.collect(), closing.collect());
+        let transition = Transition { delayed, closing, plaintext: self.plaintext.ports().clone() };
         let changed = !transition.is_same(&self.transition);
         if changed {
             self.transition = Arc::new(transition);

@@ -9,6 +9,7 @@ use crate::snapshot::{ResourceType, Snapshot};
 use crate::testing::{node, record, view};
 
 mod properties;
+mod tls;
 
 const SERVICE: &str = "one.local";
 const OTHER: &str = "two.local";
@@ -64,19 +65,23 @@ fn put(view: &MeshView, objects: &[(&str, Value)]) -> Arc<MeshView> {
     Arc::new(view)
 }
 
+fn open(ports: &[i32], tls: &[i32]) -> Open {
+    Open { ports: ports.iter().copied().collect(), tls: tls.iter().copied().collect() }
+}
+
 /// One mesh, and what the proxies of `red` run; none of `blue` is connected.
 struct Moving {
     handover: Handover,
     view: Arc<MeshView>,
     now: Instant,
-    red: Option<BTreeSet<i32>>,
+    red: Option<Open>,
 }
 
 impl Moving {
     fn new() -> Self {
         let view = Arc::new(mesh());
-        let handover = Handover::new(&"apps".into(), Arc::clone(&view));
-        Self { handover, view, now: Instant::now(), red: Some(BTreeSet::from([8001])) }
+        let handover = Handover::new(&"apps".into(), Arc::clone(&view), BTreeMap::new());
+        Self { handover, view, now: Instant::now(), red: Some(open(&[8001], &[])) }
     }
 
     fn advance(&mut self) -> bool {
@@ -98,7 +103,7 @@ impl Moving {
     }
 
     fn red_runs(&mut self, ports: &[i32]) {
-        self.red = Some(ports.iter().copied().collect());
+        self.red = Some(open(ports, &[]));
         self.advance();
     }
 
@@ -344,8 +349,8 @@ fn a_snapshot_is_made_again_when_its_transition_is_another_one() {
 
 #[test]
 fn a_port_is_open_when_all_run_it_and_none_may_have_been_sent_to_close_it() {
-    let set = |ports: &[i32]| ports.iter().copied().collect::<BTreeSet<i32>>();
-    let mut open = OpenPorts::new(&set(&[1, 2]));
+    let set = |ports: &[i32]| open(ports, &[]);
+    let mut open = OpenPorts::new(set(&[1, 2]));
     assert_eq!(open.all(), None);
     let (one, two) = (open.connect(), open.connect());
     assert_eq!(open.all(), Some(set(&[])), "they have acknowledged nothing");
@@ -354,8 +359,8 @@ fn a_port_is_open_when_all_run_it_and_none_may_have_been_sent_to_close_it() {
     assert!(open.run(two, &set(&[1])));
     assert_eq!(open.all(), Some(set(&[1])));
     open.run(two, &set(&[1, 2]));
-    open.want(&set(&[1]));
-    open.want(&set(&[1, 2]));
+    open.want(set(&[1]));
+    open.want(set(&[1, 2]));
     assert_eq!(open.all(), Some(set(&[1])), "2 may be closed before it is opened again");
     open.run(one, &set(&[1, 2]));
     open.disconnect(two);

@@ -1,7 +1,8 @@
 //! What is held of a node, as bytes for a store: a control plane that restarts serves the same as before, also to a proxy that
 //! starts anew. Pure.
 //!
-//! JSON of resources as they were encoded. Nothing is stored for a node of which nothing is held. All that is named is in the node's
+//! JSON of resources as they were encoded, and the ports to which callers speak plaintext meanwhile
+//! ([`handover`](crate::ads::handover)). Nothing is stored for a node of which nothing is held. All that is named is in the node's
 //! own mesh, so the names do not say whose that is.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fleetmesh_model::{Account, ResourceId};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::part::Part;
@@ -19,6 +21,26 @@ use crate::snapshot::{Resource, ResourceType};
 
 /// The most bytes that are stored of a node. What takes more is not stored: after a restart it is searched for again.
 const LONGEST: usize = 4 * 1024 * 1024;
+
+/// What is stored of a node.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Memory<R> {
+    /// As of releases that knew of no such ports.
+    Held(Vec<R>),
+    WithPlaintext {
+        held: Vec<R>,
+        plaintext: BTreeSet<i32>,
+    },
+}
+
+/// The ports of a node to which callers spoke plaintext when `memory` was stored of it; none when it cannot be read.
+pub fn plaintext(memory: &[u8]) -> BTreeSet<i32> {
+    match serde_json::from_slice::<Memory<IgnoredAny>>(memory) {
+        Ok(Memory::WithPlaintext { plaintext, .. }) => plaintext,
+        Ok(Memory::Held(_)) | Err(_) => BTreeSet::new(),
+    }
+}
 
 /// A part that is held.
 #[derive(Serialize, Deserialize)]
@@ -50,13 +72,17 @@ struct ResourceRow {
 }
 
 impl Isolation {
-    /// What is to be stored of the node; none when nothing is.
-    pub fn memory(&self) -> Option<Vec<u8>> {
+    /// What is to be stored of the node, to whose ports `plaintext` callers speak plaintext; none when nothing is.
+    pub fn memory(&self, plaintext: &BTreeSet<i32>) -> Option<Vec<u8>> {
         if self.held.is_empty() {
             return None;
         }
-        let rows: Vec<HeldRow> = self.held.iter().map(|(part, held)| HeldRow::of(part, held)).collect();
-        serde_json::to_vec(&rows).ok().filter(|bytes| bytes.len() <= LONGEST)
+        let held: Vec<HeldRow> = self.held.iter().map(|(part, held)| HeldRow::of(part, held)).collect();
+        let memory = match plaintext.is_empty() {
+            true => Memory::Held(held),
+            false => Memory::WithPlaintext { held, plaintext: plaintext.clone() },
+        };
+        serde_json::to_vec(&memory).ok().filter(|bytes| bytes.len() <= LONGEST)
     }
 
     /// Takes in what was stored, as far as it is still so.
@@ -64,7 +90,8 @@ impl Isolation {
     /// # Errors
     /// Why the bytes cannot be read; nothing is held then.
     pub fn remember(&mut self, memory: &[u8]) -> Result<(), String> {
-        let rows: Vec<HeldRow> = serde_json::from_slice(memory).map_err(|error| error.to_string())?;
+        let memory: Memory<HeldRow> = serde_json::from_slice(memory).map_err(|error| error.to_string())?;
+        let (Memory::Held(rows) | Memory::WithPlaintext { held: rows, plaintext: _ }) = memory;
         let owner = self.target.node.mesh_name().owner();
         let held = rows.into_iter().map(|row| row.held(owner)).collect::<Option<BTreeMap<Part, Held>>>();
         self.held.extend(held.ok_or("it names what is no resource")?);
@@ -158,6 +185,17 @@ fn id(name: &str, owner: Account) -> Option<ResourceId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_are_read_where_there_are_any() {
+        for (memory, ports) in [
+            (r#"{"held":[{"kind":"x"}],"plaintext":[8002,8001]}"#, vec![8001, 8002]),
+            (r#"[{"kind":"x"}]"#, vec![]),
+            ("no memory", vec![]),
+        ] {
+            assert!(plaintext(memory.as_bytes()).into_iter().eq(ports), "{memory}");
+        }
+    }
 
     #[test]
     fn what_is_named_is_in_the_mesh_of_the_account_that_owns_it() {

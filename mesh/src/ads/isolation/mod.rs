@@ -41,6 +41,7 @@ use crate::snapshot::{Content, Resource, ResourceType, Snapshot};
 pub use following::{Following, Offer};
 use generations::Generations;
 use judge::{Ran, Seen};
+pub use memory::plaintext;
 use part::{Decoder, Part};
 use proof::Proof;
 use search::Search;

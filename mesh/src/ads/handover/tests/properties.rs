@@ -75,15 +75,15 @@ impl Mesh {
         let wanted: BTreeMap<&'static str, Arc<Snapshot>> =
             ["red", "blue", "client"].into_iter().map(|name| (name, build(name))).collect();
         let mut open: BTreeMap<&'static str, OpenPorts> =
-            wanted.iter().map(|(name, snapshot)| (*name, OpenPorts::new(&snapshot.ports))).collect();
+            wanted.iter().map(|(name, snapshot)| (*name, OpenPorts::new(Open::of(snapshot)))).collect();
         let proxies = NODES.map(|node| {
             let (open, acknowledged) = (open.get_mut(node).expect("a node"), Arc::clone(&wanted[node]));
             let number = open.connect();
-            open.run(number, &acknowledged.ports);
+            open.run(number, &Open::of(&acknowledged));
             Proxy { number, node, acknowledged, sent: Vec::new(), behind: None }
         });
         Self {
-            handover: Handover::new(&"apps".into(), Arc::clone(&view)),
+            handover: Handover::new(&"apps".into(), Arc::clone(&view), BTreeMap::new()),
             view,
             start: now,
             now,
@@ -143,7 +143,7 @@ impl Mesh {
                 let built =
                     Snapshot::build_during(&self.view, transition, &Discovered::default(), &node(name));
                 *wanted = Arc::new(built.expect("the node"));
-                self.open.get_mut(name).expect("a node").want(&wanted.ports);
+                self.open.get_mut(name).expect("a node").want(Open::of(wanted));
             }
         }
         for proxy in &mut self.proxies {
@@ -165,7 +165,7 @@ impl Mesh {
         if let Some(last) = proxy.sent.pop() {
             proxy.sent.clear();
             let open = self.open.get_mut(proxy.node).expect("a node");
-            open.run(proxy.number, &last.ports);
+            open.run(proxy.number, &Open::of(&last));
             proxy.acknowledged = last;
             self.advance();
         }

@@ -68,17 +68,17 @@ fn nothing_is_stored_of_a_node_of_which_nothing_is_refused_and_what_cannot_be_re
     for variant in VARIANTS {
         let mut world = World::new(variant, 2, &[true]);
         world.settle(&[]);
-        assert_eq!(world.isolation.memory(), None);
+        assert_eq!(world.isolation.memory(&BTreeSet::new()), None);
         world.put(&Change { routes: vec![Some(true)], nodes: vec![] });
         world.settle(&[]);
-        let memory = world.isolation.memory().expect("the route that is held");
+        let memory = world.isolation.memory(&BTreeSet::new()).expect("the route that is held");
         for bad in [&b"{}"[..], &memory[..memory.len() - 9]] {
             world.isolation.remember(bad).expect_err("it is no memory");
         }
         world.check().expect("as before");
         world.put(&Change { routes: vec![Some(false)], nodes: vec![] });
         world.settle(&[]);
-        assert_eq!(world.isolation.memory(), None);
+        assert_eq!(world.isolation.memory(&BTreeSet::new()), None);
     }
 }
 

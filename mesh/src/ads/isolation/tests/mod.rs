@@ -332,7 +332,7 @@ impl World {
 
     /// The control plane starts anew: proxies connect again with what they have, but `anew`, which has nothing.
     fn restart(&mut self, anew: Option<usize>) {
-        let memory = self.isolation.memory();
+        let memory = self.isolation.memory(&BTreeSet::new());
         self.isolation = Isolation::new(self.services.snapshot());
         if let Some(memory) = memory {
             self.isolation.remember(&memory).expect("it can be read");
