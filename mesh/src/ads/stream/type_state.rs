@@ -23,7 +23,8 @@ pub(super) struct TypeState {
     pub(super) unknown_prior_state: bool,
     /// In delta: the names of what the proxy has, or may have, from an earlier stream in a form that is not known here.
     pub(super) unknown: BTreeSet<String>,
-    /// The names of what was not settled on an earlier stream, until this one settles it.
+    /// The names of what was not settled on an earlier stream, or of what was to be removed and the answer refused, until an answer
+    /// settles it.
     pub(super) unsettled: BTreeSet<String>,
     /// What was sent and then refused or overtaken, and in delta what was to be removed by that: the proxy may run parts of it.
     pub(super) maybe_applied: Vec<Arc<Resource>>,
@@ -144,6 +145,10 @@ impl TypeState {
         let new = new.filter(|new| !known.contains(&(new.name.as_str(), new.version.as_str())));
         let new: Vec<Arc<Resource>> = new.cloned().collect();
         self.maybe_applied.extend(new);
+        // Nor is it known whether it still has what it was to remove and nobody here knows, though it lists it: it forgets what
+        // it lists with an answer that it accepts, and may remove it with another one.
+        let removed = sent.changes.iter().flat_map(|changes| &changes.removed);
+        self.unsettled.extend(removed.filter(|name| self.unknown.contains(*name)).cloned());
         if !gone.is_empty() {
             self.acked = Arc::new(Content::new(certain));
         }

@@ -218,3 +218,25 @@ fn names_count_once_however_many_requests_bring_them_and_no_longer_when_they_go(
     request(names(2..6), names(0..1));
     assert_eq!(stream.names(ResourceType::Route, &names(4..8)), 7);
 }
+
+/// What it lists it may have removed with an answer that it refused: a listener must not rely on it.
+#[test]
+fn what_a_proxy_was_to_remove_by_a_refused_answer_is_sent_again_before_it_is_used() {
+    let shape = |services: &[(bool, u8)]| Shape { services: services.to_vec(), logged: false };
+    let mut world = settled(Variant::Delta, &shape(&[(true, 1)]));
+    // It comes back to a control plane that knows its cluster by name only, and removes it.
+    world.view = mesh(&shape(&[]), "host");
+    world.reopen(Unsettled::new());
+    while world.answers.front().is_none_or(|answer| answer.kind != ResourceType::Cluster) {
+        let step = if world.requests.is_empty() { StreamStep::Answer(0) } else { StreamStep::Request };
+        world.take(step).expect("nothing dangles");
+    }
+    // It says that it refuses this, and the cluster is gone all the same.
+    world.take(StreamStep::Answer(2)).expect("nothing refers to it");
+    world.take(StreamStep::Request).expect("one at a time");
+    assert!(!world.proxy.running(ResourceType::Cluster).any(|one| one.name.contains("n0_tcp")));
+    world.view = mesh(&shape(&[(true, 1)]), "host");
+    world.reopen(world.stream.unsettled());
+    world.settle().expect("the cluster comes before the listener");
+    world.assert_converged().expect("it runs the target");
+}
