@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::common::PortProtocol;
 use crate::gateway_route_match::{GatewayRouteHostnameMatch, GrpcGatewayRouteMatch, HttpGatewayRouteMatch};
 use crate::kind_spec::KindSpec;
+use crate::path;
 use crate::reference::NamedResources;
 use crate::resource::ResourceId;
 use crate::rule::{Rule, Violations};
@@ -171,6 +172,13 @@ impl HttpGatewayRoute {
                 format!("both, {value:?}"),
             );
         }
+        let new_prefix = rewrite.prefix.as_ref().and_then(|prefix| prefix.value.as_ref());
+        let new_path = rewrite.path.as_ref().and_then(|path| path.exact.as_ref());
+        for (member, new) in [("prefix.value", new_prefix), ("path.exact", new_path)] {
+            if let Some(new) = new {
+                path::check_rewrite(new, &format!("{path}.action.rewrite.{member}"), violations);
+            }
+        }
     }
 }
 
@@ -276,9 +284,9 @@ pub enum DefaultGatewayRouteRewrite {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpGatewayRoutePathRewrite {
-    /// The whole new path, which begins with `/`, 1 to 255 printable ASCII characters; it stays when absent.
+    /// The whole new path, which begins with `/`, 1 to 255 printable ASCII characters; it stays when absent. The query stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 255), regex(pattern = r"^/[!-~]*$"))]
+    #[schemars(length(min = 1, max = 255), regex(pattern = r"^/[!-~]*$"), transform = path::rewrite_rules)]
     pub exact: Option<String>,
 }
 
@@ -292,7 +300,7 @@ pub struct HttpGatewayRoutePrefixRewrite {
     pub default_prefix: Option<DefaultGatewayRouteRewrite>,
     /// The new prefix, which begins with `/`, 1 to 255 printable ASCII characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 255), regex(pattern = r"^/[!-~]*$"))]
+    #[schemars(length(min = 1, max = 255), regex(pattern = r"^/[!-~]*$"), transform = path::rewrite_rules)]
     pub value: Option<String>,
 }
 

@@ -41,7 +41,7 @@ pub struct HttpGatewayRouteMatch {
     /// The beginning of the path, which begins with `/`; `/` matches all. Unless `action.rewrite` says otherwise, the service
     /// sees `/` in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^/"), transform = crate::header::plain_rules)]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^/"), transform = crate::path::prefix_rules)]
     pub prefix: Option<String>,
     /// Query parameters that must match, 1 to 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -28,6 +28,7 @@ pub mod logging;
 pub mod mesh;
 pub mod mesh_name;
 pub mod normalize;
+mod path;
 pub mod re2;
 pub mod reference;
 pub mod regex;

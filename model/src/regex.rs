@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn an_expression_that_only_our_bootstrap_allows_for_is_found_wherever_it_stands() {
-        let (small, large) = (json!({"regex": "a{90}"}), json!({"regex": "a{120}"}));
+        let (small, large) = (json!({"regex": "/?a{90}"}), json!({"regex": "/?a{120}"}));
         let http =
             json!({"path": large, "headers": [{"name": "a", "match": small}, {"name": "b", "match": large}]});
         let grpc = json!({"metadata": [{"name": "a"}, {"name": "b", "match": large}, {"name": "c", "match": {"exact": "a{120}"}}]});

@@ -4,6 +4,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::header;
+use crate::path;
 use crate::regex;
 use crate::rule::{Rule, Violations};
 use crate::schema;
@@ -52,7 +53,7 @@ pub struct HttpRouteMatch {
     pub port: Option<i32>,
     /// The beginning of the path, which begins with `/`; any path when neither this nor `path` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^/"), transform = header::plain_rules)]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^/"), transform = path::prefix_rules)]
     pub prefix: Option<String>,
     /// Query parameters that must match, 1 to 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,25 +72,25 @@ impl HttpRouteMatch {
     }
 }
 
-/// Checks what a match, which stands at `path`, says of the requests' paths.
+/// Checks what a match, which stands at `at`, says of the requests' paths.
 pub(crate) fn check_paths(
     prefix: Option<&str>,
     matched: Option<&HttpPathMatch>,
-    path: &str,
+    at: &str,
     violations: &mut Violations,
 ) {
     if let (Some(prefix), Some(_)) = (prefix, matched) {
-        violations.broken(path, &ONE_PATH, format!("both, prefix {prefix:?}"));
+        violations.broken(at, &ONE_PATH, format!("both, prefix {prefix:?}"));
     }
     if let Some(prefix) = prefix {
-        header::check_plain(prefix, &format!("{path}.prefix"), violations);
+        path::check_prefix(prefix, &format!("{at}.prefix"), violations);
     }
     match matched {
         Some(HttpPathMatch::Regex(pattern)) => {
-            regex::check(pattern, &format!("{path}.path.regex"), violations)
+            path::check_regex(pattern, &format!("{at}.path.regex"), violations)
         }
         Some(HttpPathMatch::Exact(exact)) => {
-            header::check_plain(exact, &format!("{path}.path.exact"), violations);
+            path::check_exact(exact, &format!("{at}.path.exact"), violations);
         }
         None => {}
     }
@@ -180,10 +181,10 @@ pub enum HttpScheme {
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = crate::schema::union)]
 pub enum HttpPathMatch {
-    /// The whole path, 1 to 255 characters.
-    Exact(#[schemars(length(min = 1, max = 255), transform = header::plain_rules)] String),
-    /// A regular expression (RE2) for the whole path, 1 to 255 characters.
-    Regex(#[schemars(length(min = 1, max = 255), transform = regex::rules)] String),
+    /// The whole path without the query, 1 to 255 characters; it begins with `/`.
+    Exact(#[schemars(length(min = 1, max = 255), transform = path::exact_rules)] String),
+    /// A regular expression (RE2) for the whole path without the query, 1 to 255 characters.
+    Regex(#[schemars(length(min = 1, max = 255), transform = path::regex_rules)] String),
 }
 
 /// A header to match.

@@ -121,7 +121,19 @@ pub(super) fn part(class: &ClassUnicode) -> Part {
             sequences.extend(Utf8Sequences::new(start, end));
         }
     }
-    Part::bytes(size.saturating_add(of_sequences(&sequences)), folded, !folds)
+    let part = Part::bytes(size.saturating_add(of_sequences(&sequences)), folded, !folds);
+    part.spelled(has(class, '/'), is_of_queries(class))
+}
+
+/// Whether no path has any of its characters, but the query or the fragment behind one.
+fn is_of_queries(class: &ClassUnicode) -> bool {
+    let begins_one =
+        |only: &ClassUnicodeRange| only.start() == only.end() && matches!(only.start(), '?' | '#');
+    !class.ranges().is_empty() && class.ranges().iter().all(begins_one)
+}
+
+fn has(class: &ClassUnicode, character: char) -> bool {
+    class.ranges().iter().any(|range| range.start() <= character && character <= range.end())
 }
 
 fn count<T>(ranges: impl Iterator<Item = T>) -> u32 {
@@ -130,9 +142,7 @@ fn count<T>(ranges: impl Iterator<Item = T>) -> u32 {
 
 /// Whether each ASCII letter is in the class in both cases or in none.
 fn folds_ascii(class: &ClassUnicode) -> bool {
-    let has =
-        |letter: char| class.ranges().iter().any(|range| range.start() <= letter && letter <= range.end());
-    ('A'..='Z').all(|letter| has(letter) == has(letter.to_ascii_lowercase()))
+    ('A'..='Z').all(|letter| has(class, letter) == has(class, letter.to_ascii_lowercase()))
 }
 
 /// Sequences that begin alike share what they begin with. Ends that several share may take a jump each.

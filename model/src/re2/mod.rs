@@ -14,7 +14,7 @@ mod size;
 
 use std::fmt;
 
-use parse::program_size;
+use parse::{program_size, whole};
 
 /// The largest program that proxies with our bootstrap take: the value of Envoy's runtime key
 /// `re2.max_program_size.error_level` there.
@@ -56,6 +56,25 @@ pub fn check(pattern: &str) -> Result<u32, Fault> {
             "RE2 may need a program of {size} instructions for it and Envoy takes {PROGRAM_SIZE_LIMIT}; repeat with * or + in place of a count, name ASCII characters in place of Unicode classes and of ., or match a prefix"
         ),
     })
+}
+
+/// What is certain of the texts that a pattern matches as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reach {
+    /// Whether one of them may begin with a slash. Without it none does.
+    pub(crate) slash: bool,
+    /// Whether all of them have a question mark or a number sign.
+    pub(crate) query: bool,
+}
+
+/// What the texts have in common that `pattern` matches.
+///
+/// # Errors
+/// As of [`check`].
+pub(crate) fn reach(pattern: &str) -> Result<Reach, Fault> {
+    check(pattern)?;
+    let part = whole(pattern)?;
+    Ok(Reach { slash: part.slash, query: part.query })
 }
 
 /// A pattern in quotes as people read it: its backslashes once, its control characters as escapes.

@@ -13,10 +13,15 @@ const REPEATS: u32 = 1000;
 /// # Errors
 /// The first thing that RE2 does not take.
 pub fn program_size(pattern: &str) -> Result<u32, Fault> {
+    whole(pattern).map(Part::program)
+}
+
+/// The pattern as one part.
+pub(super) fn whole(pattern: &str) -> Result<Part, Fault> {
     let mut parser = Parser::new(pattern);
     let part = parser.alternatives()?;
     match parser.peek() {
-        None => Ok(part.program()),
+        None => Ok(part),
         Some(_) => {
             Err(parser
                 .fault(parser.at, "closes a group that nothing opens; write \\) for the character itself"))

@@ -23,6 +23,10 @@ pub(super) struct Part {
     folded: u32,
     /// Whether it has a letter in one case alone. RE2 may make one class of it and of folded ones, which is then not folded.
     cased: bool,
+    /// Whether what it matches may begin with a slash; true when in doubt.
+    pub(super) slash: bool,
+    /// Whether all that it matches has a question mark or a number sign.
+    pub(super) query: bool,
 }
 
 /// What every program has: the failure, the start of a search and its loop.
@@ -39,6 +43,8 @@ impl Part {
         doubled: 0,
         folded: 0,
         cased: false,
+        slash: false,
+        query: false,
     };
 
     /// An assertion, such as `^`.
@@ -47,6 +53,11 @@ impl Part {
     /// Something that takes bytes by so many instructions, `folded` of which take letters in both cases.
     pub(super) fn bytes(size: u32, folded: u32, cased: bool) -> Self {
         Self { size, nullable: false, ways: size, folded, cased, ..Self::EMPTY }
+    }
+
+    /// The same, where a slash is among the characters, or where all of them are question marks or number signs.
+    pub(super) fn spelled(self, slash: bool, query: bool) -> Self {
+        Self { slash, query, ..self }
     }
 
     /// This and then `next`.
@@ -58,6 +69,7 @@ impl Part {
             repeats: self.repeats.max(next.repeats),
             folded: self.folded.saturating_add(next.folded),
             cased: self.cased || next.cased,
+            query: self.query || next.query,
             ..beginning
         }
     }
@@ -75,6 +87,8 @@ impl Part {
             doubled: self.doubled.saturating_add(other.doubled),
             folded: folded - unfolded,
             cased: self.cased || other.cased,
+            slash: self.slash || other.slash,
+            query: self.query && other.query,
         }
     }
 
@@ -86,6 +100,8 @@ impl Part {
             repeats: self.repeats,
             folded: self.folded,
             cased: self.cased,
+            slash: self.slash,
+            query: self.query,
             ..Self::EMPTY
         }
     }
@@ -113,6 +129,7 @@ impl Part {
             ways: self.ways.saturating_add(1),
             begins_with_loop: self.begins_with_loop || max.is_none(),
             doubled: self.doubled.saturating_add(doubled),
+            query: self.query && min > 0,
             ..self
         }
     }

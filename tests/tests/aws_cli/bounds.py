@@ -12,7 +12,7 @@ from shapes import EVENTS, MESH, Refused, create_referents, fit, is_union, kinds
 LONGEST_HOST = ".".join(["a" * 63, "a" * 63, "a" * 63, "a" * 61])
 NAMES = ["a", "aa", "a" * 255] + [f"node-{index}" for index in range(10)]
 # Strings that the service's documentation describes further than the model: what they begin with.
-BEGINNINGS = {"FilePath": "/", "HttpPathExact": "/", "HttpGatewayRoutePrefix": "/", "SuffixHostname": "."}
+BEGINNINGS = {"FilePath": "/", "HttpPathExact": "/", "HttpPathRegex": "/", "HttpGatewayRoutePrefix": "/", "SuffixHostname": "."}
 
 
 def text(shape, length):

@@ -60,6 +60,9 @@ def mend(name, value):
         value.pop("path" if chance.random() < 0.5 else "prefix", None)
         if "prefix" in value:
             value["prefix"] = "/prefix"
+    if name == "HttpPathMatch":
+        # No request has another path.
+        value = {member: "/" + text[1:] for member, text in value.items()}
     if name == "HttpGatewayRoutePathRewrite" and "exact" in value:
         value["exact"] = "/" + value["exact"][1:]
     if name == "HttpGatewayRoutePrefixRewrite":
