@@ -19,6 +19,8 @@ pub struct JoinerConfig {
     pub owner: Option<u32>,
     /// A Unix socket whose connections are forwarded to `ads`.
     pub serve_unix: Option<PathBuf>,
+    /// The users whose connections to it are forwarded, beside `owner`, the caller and root.
+    pub serve_unix_users: Vec<u32>,
     /// A Unix socket at which proxies get the mesh's certificate, by secret discovery.
     pub serve_sds: Option<PathBuf>,
     /// Where the control plane serves proxies; it has to be `https://`.

@@ -1,9 +1,10 @@
 //! A Unix socket for proxies that cannot do mutual TLS with files: connections are forwarded, byte for byte, with the current
-//! certificate.
+//! certificate. Whoever is forwarded is this machine's proxy to the control plane, so only the proxy's user, this program's, root and
+//! those that were named are.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +16,8 @@ use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use crate::client::JoinedAs;
-use crate::{Error, JoinerConfig, socket};
+use crate::socket::{self, Users};
+use crate::{Error, JoinerConfig};
 
 /// The socket and where it leads.
 #[derive(Clone)]
@@ -23,6 +25,7 @@ pub struct Forward(Arc<ForwardInner>);
 
 struct ForwardInner {
     listener: UnixListener,
+    users: Users,
     host: String,
     port: u16,
     /// Absent before the first certificate: connections are closed then, and proxies try again.
@@ -42,10 +45,12 @@ impl Forward {
         };
         socket::is_free(path).and_then(|()| socket::remove(path)).map_err(failed)?;
         let listener = UnixListener::bind(path).map_err(failed)?;
-        // A proxy runs as another user: who may connect is governed by the folder.
+        let own = fs::metadata(path).map_err(failed)?.uid();
+        let users = Users::new(own, config.owner.into_iter().chain(config.serve_unix_users.iter().copied()));
+        // A proxy runs as another user. Whose connections are forwarded is looked at when they are made.
         fs::set_permissions(path, fs::Permissions::from_mode(0o666)).map_err(failed)?;
         let (host, port, config) = (host.clone(), *port, Mutex::default());
-        Ok(Self(Arc::new(ForwardInner { listener, host, port, config })))
+        Ok(Self(Arc::new(ForwardInner { listener, users, host, port, config })))
     }
 
     /// New connections show this certificate from now on.
@@ -74,6 +79,9 @@ impl Forward {
     pub async fn serve(self) {
         loop {
             let stream = socket::accepted(&self.0.listener).await;
+            if !self.0.users.admit(&stream, "--owner and --serve-unix-user") {
+                continue;
+            }
             let forward = self.clone();
             tokio::spawn(async move {
                 if let Err(error) = forward.connection(stream).await {

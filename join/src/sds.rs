@@ -30,7 +30,7 @@ use tower::Service;
 
 use crate::Error;
 use crate::sds_wire::{DiscoveryRequest, DiscoveryResponse, Secret};
-use crate::socket;
+use crate::socket::{self, Users};
 
 /// The path of the one method that is served.
 const PATH: &str = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets";
@@ -70,8 +70,7 @@ impl MeshSecrets {
 /// The socket, and what is served there.
 pub struct SecretDiscovery {
     listener: UnixListener,
-    /// Who is answered, beside root.
-    users: Vec<u32>,
+    users: Users,
     secrets: watch::Sender<Option<Arc<MeshSecrets>>>,
 }
 
@@ -84,7 +83,7 @@ impl SecretDiscovery {
         let failed = |source| Error::Socket { flag: "--serve-sds", path: path.display().to_string(), source };
         socket::is_free(path).map_err(failed)?;
         let (listener, own) = bound(path, owner).map_err(failed)?;
-        let users = [Some(own), owner].into_iter().flatten().collect();
+        let users = Users::new(own, owner);
         Ok(Self { listener, users, secrets: watch::Sender::new(None) })
     }
 
@@ -113,14 +112,8 @@ impl SecretDiscovery {
     async fn accept(&self, connections: mpsc::Sender<io::Result<UnixStream>>) {
         loop {
             let stream = socket::accepted(&self.listener).await;
-            match stream.peer_cred().map(|peer| peer.uid()) {
-                Ok(user) if user == 0 || self.users.contains(&user) => {
-                    if connections.send(Ok(stream)).await.is_err() {
-                        return;
-                    }
-                }
-                Ok(user) => tracing::warn!(user, "secrets are not for this user: see --owner"),
-                Err(error) => tracing::warn!(%error, "secrets are not for an unknown user"),
+            if self.users.admit(&stream, "--owner") && connections.send(Ok(stream)).await.is_err() {
+                return;
             }
         }
     }

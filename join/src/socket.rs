@@ -1,5 +1,5 @@
-//! What the Unix sockets for proxies have in common: who holds a path, and connections one after the other. Blocking but for
-//! [`accepted`].
+//! What the Unix sockets for proxies have in common: who holds a path, connections one after the other, and whose they may be. Blocking
+//! but for [`accepted`].
 
 use std::fs;
 use std::io;
@@ -44,5 +44,53 @@ pub async fn accepted(listener: &UnixListener) -> UnixStream {
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+}
+
+/// The users whose connections are answered, beside root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Users(Vec<u32>);
+
+impl Users {
+    /// The user `own`, and `others`.
+    pub fn new(own: u32, others: impl IntoIterator<Item = u32>) -> Self {
+        Self([own].into_iter().chain(others).collect())
+    }
+
+    fn include(&self, user: u32) -> bool {
+        user == 0 || self.0.contains(&user)
+    }
+
+    /// Whether the process at the other end of `stream` is one of theirs, by the kernel's word. The log has those that are not, with
+    /// the `flags` that would let them in.
+    pub fn admit(&self, stream: &UnixStream, flags: &str) -> bool {
+        match stream.peer_cred().map(|peer| peer.uid()) {
+            Ok(user) if self.include(user) => return true,
+            Ok(user) => tracing::warn!(user, "a connection of this user is not answered: see {flags}"),
+            Err(error) => tracing::warn!(%error, "a connection of an unknown user is not answered"),
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_the_own_user_and_those_that_are_named_are_answered() {
+        let users = Users::new(1000, [1337, 1338]);
+        let of = [0, 1, 1000, 1336, 1337, 1338, u32::MAX].map(|user| users.include(user));
+        assert_eq!(of, [true, false, true, false, true, true, false]);
+        assert!(!Users::new(1000, None).include(1337));
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_of_the_user_that_the_kernel_says() {
+        let (one, _other) = UnixStream::pair().expect("a pair");
+        let own = one.peer_cred().expect("who it is").uid();
+        assert!(Users::new(own, None).admit(&one, "--owner"));
+        let is_root = own == 0;
+        assert_eq!(Users::new(own.wrapping_add(1), None).admit(&one, "--owner"), is_root);
     }
 }

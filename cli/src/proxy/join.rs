@@ -35,8 +35,20 @@ pub struct JoinArgs {
 
     /// A Unix socket whose connections are forwarded to the control plane's proxies' address over mutual TLS, for proxies
     /// that cannot do that themselves, such as AWS's image (APPMESH_XDS_ENDPOINT=unix:///PATH)
+    ///
+    /// Only connections of the user of --owner, of this program's, of root and of --serve-unix-user are forwarded.
     #[arg(long, env = "FLEETMESH_SERVE_UNIX", value_name = "PATH", requires = "ads")]
     pub serve_unix: Option<PathBuf>,
+
+    /// The id of another user whose connections to --serve-unix are forwarded; can be repeated
+    #[arg(
+        long,
+        env = "FLEETMESH_SERVE_UNIX_USERS",
+        value_name = "UID",
+        value_delimiter = ',',
+        requires = "serve_unix"
+    )]
+    pub serve_unix_user: Vec<u32>,
 
     /// A Unix socket at which this machine's proxy gets the certificate of the mesh, for TLS between proxies, by secret
     /// discovery (SDS): the virtual node names it as `sds: {secretName: fleetmesh}`, and its authorities as `fleetmesh-ca`
@@ -72,6 +84,7 @@ pub async fn run(args: JoinArgs, shutdown: CancellationToken) -> Result<(), Erro
         cert_dir: args.cert_dir,
         owner: args.owner,
         serve_unix: args.serve_unix,
+        serve_unix_users: args.serve_unix_user,
         serve_sds: args.serve_sds,
         ads: args.ads,
         sts_host: args.sts_host,

@@ -400,6 +400,29 @@ async fn a_role_that_was_made_again_is_another() {
     assert!(joined.status.success(), "a tag of before: {joined:?}");
 }
 
+/// Nobody else's connection is forwarded: it ends without an answer.
+async fn is_closed_to_others(socket: &Path, bed: &JoinBed) {
+    let connect = "import os, socket, sys\n\
+        os.setuid(int(sys.argv[2]))\n\
+        it = socket.socket(socket.AF_UNIX)\n\
+        it.settimeout(20)\n\
+        try:\n    \
+            it.connect(sys.argv[1])\n    \
+            it.sendall(b'PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n' + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))\n    \
+            print(len(it.recv(9)))\n\
+        except (ConnectionResetError, BrokenPipeError):\n    \
+            print(0)\n";
+    let answered = async |user: u32| {
+        let mut python = Command::new(tools::tool("python").unwrap());
+        python.args(["-c", connect]).arg(socket).arg(user.to_string());
+        command::run(python).await.unwrap().trim().to_owned()
+    };
+    assert_eq!(answered(UID).await, "9", "the beginning of the control plane's settings");
+    assert_eq!(answered(UID + 1).await, "0");
+    let log = fs::read_to_string(bed.run.join("join.log")).unwrap();
+    assert!(log.contains("see --owner and --serve-unix-user"), "{log}");
+}
+
 #[tokio::test]
 async fn a_stream_over_the_forwarded_socket_ends_soon_after_its_grant_or_with_its_instance() {
     if !fleetmesh_testbed::userns::wanted() {
@@ -434,6 +457,7 @@ async fn a_stream_over_the_forwarded_socket_ends_soon_after_its_grant_or_with_it
         Ok::<_, anyhow::Error>(red.map(|red| red["proxies"].clone()).unwrap_or_default())
     };
     assert_eq!(proxies().await.unwrap(), 1);
+    is_closed_to_others(&socket, &bed).await;
 
     let revoked = std::time::Instant::now();
     bed.grant(&role("somebody-else")).await;
