@@ -1,11 +1,10 @@
 //! What is served over HTTP on which listener.
 
-use axum::{Extension, Router};
+use axum::Router;
 
 use crate::listen::BoundListener;
-use crate::rights::Rights;
 use crate::serving::Hosts;
-use crate::sigv4::{SignatureGuard, guard};
+use crate::sigv4::{LocalKeys, SignatureGuard, guard, local};
 
 /// What is served over HTTP, and to whom.
 pub(super) struct Routers {
@@ -15,6 +14,8 @@ pub(super) struct Routers {
     pub(super) guarded: Router,
     /// What judges their signatures; absent when there is no listener for others.
     pub(super) guard: Option<SignatureGuard>,
+    /// By which callers of this host are known; absent when no key is.
+    pub(super) local: Option<LocalKeys>,
 }
 
 impl Routers {
@@ -22,7 +23,7 @@ impl Routers {
     pub(super) fn of(&self, listener: &BoundListener) -> Router {
         let guarded = match &self.guard {
             Some(knows) if listener.is_exposed() => guard(self.guarded.clone(), knows.clone()),
-            _ => self.guarded.clone().layer(Extension(Rights::Local)),
+            _ => local(self.guarded.clone(), self.local.clone()),
         };
         self.open.clone().merge(guarded)
     }

@@ -29,7 +29,7 @@ use crate::listen::{BoundListener, Bounds, Listen, ListenError};
 use crate::metrics::ServerMetrics;
 use crate::reload::FileError;
 use crate::serving::{self, Hosts, Limits};
-use crate::sigv4::{AheadError, Audience, Bodies, Proofs, Replays, SignatureGuard};
+use crate::sigv4::{AheadError, Audience, Bodies, LocalKeys, Proofs, Replays, SignatureGuard};
 use crate::store::{SqliteStore, Store};
 use crate::tasks::Task;
 use crate::tls::{Purpose, Tls};
@@ -147,7 +147,7 @@ pub async fn bind(config: ControlPlaneConfig) -> Result<Bound, Error> {
     let bound = Bound {
         addresses,
         joining: parts::joining(&config, Arc::clone(&store), accounts.clone(), denied.clone())?,
-        keys: parts::keys(&config, &api).await?,
+        keys: parts::keys(&config, &api, &accounts).await?,
         books: parts::books(&config, Arc::clone(&store) as _),
         config,
         api,
@@ -216,6 +216,7 @@ impl Bound {
             guarded: parts::guarded(&config, &store, &books, &accounts, known.subscribe(), &shutdown)?,
             joining,
             keys,
+            accounts: accounts.clone(),
             audience: Arc::new(Audience::new(&config.identity.region, &config.api_hosts, tls.clone())),
             metrics: books.metrics.clone(),
         };
@@ -301,8 +302,9 @@ struct HttpServers {
     /// To callers of this host, and to others who sign their requests.
     guarded: Router,
     joining: Option<Joining>,
-    /// Of those who sign; absent when there is no listener for others.
+    /// Of those who sign; absent when there is no listener for others, and one account alone.
     keys: Option<Arc<Keys>>,
+    accounts: Accounts,
     audience: Arc<Audience>,
     metrics: ServerMetrics,
 }
@@ -318,13 +320,14 @@ impl HttpServers {
         tasks: &Tasks<Task>,
         shutdown: &CancellationToken,
     ) {
-        let Self { open, guarded, joining, keys, audience, metrics } = self;
+        let Self { open, guarded, joining, keys, accounts, audience, metrics } = self;
         if let Some(keys) = keys.clone() {
             let (data_dir, file, stop) =
                 (config.data_dir.clone(), config.access_keys_file.clone(), shutdown.clone());
             let follow = async move { keys.follow(data_dir, file, stop).await };
             tasks.spawn(Task::AccessKeys, shutdown, follow);
         }
+        let local = keys.clone().map(|keys| LocalKeys { keys, accounts });
         let guard = keys.map(|keys| SignatureGuard {
             keys,
             audience,
@@ -332,7 +335,7 @@ impl HttpServers {
             proofs: Proofs::default(),
             bodies: Bodies::default(),
         });
-        let routers = Routers { open, guarded, guard };
+        let routers = Routers { open, guarded, guard, local };
         for listener in api {
             let (router, hosts) = (routers.of(&listener), http::hosts(&listener, &config.allowed_hosts));
             let served = serving::serve(listener, router, Limits::API, hosts, shutdown.clone());

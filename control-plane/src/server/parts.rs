@@ -51,23 +51,25 @@ async fn open_replays(data_dir: &Path, since: Option<SystemTime>) -> Result<Repl
     Ok(opened.map_err(|error| Error::Internal(error.to_string()))??)
 }
 
-/// The access keys, when one of `listeners` needs them.
+/// The access keys, when one of `listeners` needs them: one for other hosts, or any where a caller may mean one of several accounts.
 pub(super) async fn keys(
     config: &ControlPlaneConfig,
     listeners: &[BoundListener],
+    accounts: &Accounts,
 ) -> Result<Option<Arc<Keys>>, Error> {
     let exposed = listeners.iter().any(BoundListener::is_exposed);
+    let needed = exposed || accounts.are_several();
     let seal = config.seal.clone();
-    if !exposed && seal.is_none() {
+    if !needed && seal.is_none() {
         return Ok(None);
     }
     let keys = Keys::of(seal);
     keys.open(&config.data_dir).await?;
     keys.load(&config.data_dir, config.access_keys_file.as_deref())?;
-    if !exposed {
+    if !needed {
         return Ok(None);
     }
-    if keys.is_empty() {
+    if exposed && keys.is_empty() {
         tracing::warn!(
             "there is no access key, so all requests from other hosts are rejected: make one with `fleetmesh control-plane keys create`"
         );

@@ -331,3 +331,49 @@ async fn only_a_signature_that_is_new_and_taken_proves_whose_a_connection_is() {
     assert_eq!(send(&served, &read(now), b"").await, (200, true));
     assert_eq!(send(&served, &read(now + Duration::from_secs(1)), b"").await, (200, false));
 }
+
+/// It acted for the first account in silence.
+#[tokio::test]
+async fn who_signs_with_a_key_of_another_account_on_this_host_does_not_act_for_the_first() {
+    use std::str::FromStr as _;
+
+    use crate::accounts::Accounts;
+    use fleetmesh_mesh::identity::Identity;
+
+    let others = [fleetmesh_model::AccountId::from_str("444455556666").expect("an account")];
+    let accounts = Accounts::new(Identity { others: others.into(), ..Identity::default() });
+    let first = accounts.identity().account.clone();
+    let send = async |account: &str, head: Parts| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("keys.json");
+        let key = format!(r#"{{"accessKeyId":"{ID}","secretAccessKey":"{SECRET}"{account}}}"#);
+        fs::write(&file, key).expect("written");
+        let keys = Arc::new(Keys::default());
+        keys.load(folder.path(), Some(&file)).expect("keys");
+        let router = axum::Router::new().fallback(|| async {});
+        let router = local(router, Some(LocalKeys { keys, accounts: accounts.clone() }));
+        let answer = router.oneshot(Request::from_parts(head, axum::body::Body::from(BODY))).await;
+        let answer = answer.expect("an answer");
+        let status = answer.status().as_u16();
+        let body = axum::body::to_bytes(answer.into_body(), 4096).await.expect("a body");
+        (status, String::from_utf8_lossy(&body).into_owned())
+    };
+    let signed = || signed(SECRET, SERVICE, SystemTime::now());
+    for other in ["444455556666", "999999999999"] {
+        let (status, body) = send(&format!(r#","account":"{other}""#), signed()).await;
+        assert_eq!(status, 403, "{body}");
+        let said = format!(
+            "{ID} is of account {other}, and callers on loopback and Unix sockets act for account {first}"
+        );
+        assert!(body.contains(&said) && body.contains("--tls-cert"), "{body}");
+    }
+    // Of the first, of none in particular, of AWS, and not signed at all.
+    assert_eq!(send(&format!(r#","account":"{first}""#), signed()).await.0, 200);
+    assert_eq!(send("", signed()).await.0, 200);
+    let mut of_aws = signed();
+    replace(&mut of_aws, ID, "AKIAIOSFODNN7EXAMPLE");
+    assert_eq!(send(r#","account":"444455556666""#, of_aws).await.0, 200);
+    let mut unsigned = signed();
+    unsigned.headers.remove("authorization");
+    assert_eq!(send(r#","account":"444455556666""#, unsigned).await.0, 200);
+}

@@ -51,7 +51,7 @@ impl Validator {
     /// The tags in the list `json` at the member `tags`; none when it is absent.
     ///
     /// # Errors
-    /// A bad request for a malformed list or a key that occurs twice.
+    /// A bad request for a malformed list, a key that occurs twice, or one that only AWS gives.
     pub fn tags(&self, json: Option<Value>) -> Result<Tags, Refusal> {
         let Some(json) = json.map(canonical::canonical).filter(|json| !json.is_null()) else {
             return Ok(Tags::new());
@@ -61,6 +61,12 @@ impl Validator {
             serde_json::from_value(json).map_err(|error| Refusal::bad_request(format!("tags: {error}")))?;
         let mut tags = Tags::new();
         for (index, Tag { key, value }) in list.into_iter().enumerate() {
+            if is_of_aws(&key) {
+                let message = format!(
+                    "tags[{index}].key: {key:?} begins with {AWS_TAGS:?}, in whatever case, which is reserved for tags that AWS itself gives; choose another key"
+                );
+                return Err(Refusal::bad_request(message));
+            }
             if tags.contains_key(&key) {
                 let message = format!("tags[{index}].key: {key:?} occurs twice; give each key once");
                 return Err(Refusal::bad_request(message));
@@ -79,6 +85,13 @@ impl Validator {
         violation::refuse(&self.tag_keys.violations("tagKeys", &json))?;
         serde_json::from_value(json).map_err(|error| Refusal::bad_request(format!("tagKeys: {error}")))
     }
+}
+
+/// How the keys begin that AWS lets nobody else give.
+const AWS_TAGS: &str = "aws:";
+
+fn is_of_aws(key: &str) -> bool {
+    key.get(..AWS_TAGS.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(AWS_TAGS))
 }
 
 /// Checks a resource's name, at the member `path`: 1 to 255 characters (App Mesh `ResourceName`). Control characters

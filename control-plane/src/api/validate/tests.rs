@@ -144,7 +144,18 @@ fn tags_are_unique_and_bounded() {
     assert_eq!(tags(json!([{"key": "a"}])), Err("tags[0].value: is required".into()));
     let long = tags(json!([{"key": "a", "value": "x".repeat(257)}]));
     assert_eq!(long, Err("tags[0].value: the value is longer than 256 characters".into()));
+    for reserved in ["aws:cloudformation:stack-name", "AWS:x", "aws:"] {
+        let said = tags(json!([{"key": "a", "value": ""}, {"key": reserved, "value": "b"}]));
+        let expected = format!(
+            "tags[1].key: {reserved:?} begins with \"aws:\", in whatever case, which is reserved for tags that AWS itself gives; choose another key"
+        );
+        assert_eq!(said, Err(expected));
+    }
+    for free in ["aws", "awsome:x", "x-aws:y", "äws:"] {
+        assert!(tags(json!([{"key": free, "value": "b"}])).is_ok(), "{free}");
+    }
     let keys = |json: Value| validator().tag_keys(Some(json)).map_err(|refusal| refusal.message);
+    assert_eq!(keys(json!(["aws:x"])), Ok(vec!["aws:x".into()]), "one that was taken once can go");
     assert_eq!(keys(json!(["a", ""])), Err(r#"tagKeys[1]: "" is shorter than 1 character"#.into()));
 }
 
