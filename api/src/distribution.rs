@@ -104,6 +104,10 @@ pub struct ObjectStatus {
     /// not serve as bare paths.
     #[serde(default)]
     pub unserved: Vec<String>,
+    /// What of it has no effect as its mesh is, each as `path: reason`: a backend whose virtual service does not exist, a route whose
+    /// requests another one with the same priority and match gets. It keeps nothing from being served as it says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ineffective: Vec<String>,
     /// What is to be known of how the rest of it is served, each as `path: text`. Nothing of it is out of force.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -191,11 +195,12 @@ mod tests {
     }
 
     #[test]
-    fn notes_are_left_out_where_there_are_none() {
+    fn notes_and_what_has_no_effect_are_left_out_where_there_are_none() {
         let mut status = ObjectStatus { resource: "r".to_owned(), ..ObjectStatus::default() };
         let written = |status: &ObjectStatus| serde_json::to_value(status).expect("JSON");
-        assert_eq!(written(&status).get("notes"), None);
+        assert_eq!((written(&status).get("notes"), written(&status).get("ineffective")), (None, None));
         status.notes = vec!["spec.backends[0]: takes the port".to_owned()];
+        status.ineffective = vec!["spec.backends[0]: does not exist".to_owned()];
         let read: ObjectStatus = serde_json::from_value(written(&status)).expect("a status");
         assert_eq!(read, status);
     }

@@ -1,6 +1,6 @@
 //! What of a mesh is stored and not in force: `GET` [`UNSERVED`](crate::urls::UNSERVED), answered at once.
 //!
-//! An entry is `path: reason`. Where the path ends in `.acm` the member is not served at all, and what depends on it is closed; every other entry is of a member that is served as soon as what the reason says is mended.
+//! An entry is `path: reason`. Where the path ends in `.acm` the member is not served at all, and what depends on it is closed; every other entry is of a member that is in force as soon as what the reason says is mended.
 
 use std::fmt;
 

@@ -75,6 +75,7 @@ pub fn explanation(object: &ObjectStatus) -> Vec<String> {
     object
         .unserved
         .iter()
+        .chain(&object.ineffective)
         .cloned()
         .chain(rejected)
         .chain(pending)
@@ -97,6 +98,7 @@ mod tests {
             acknowledged: 0,
             rejected: vec![rejection],
             unserved: vec!["spec.tls: ACM".into()],
+            ineffective: vec!["spec.backends[1]: does not exist".into()],
             notes: vec!["spec.backends[0]: by port".into()],
             ..whole
         };
@@ -104,6 +106,7 @@ mod tests {
             explanation(&partly),
             [
                 "spec.tls: ACM",
+                "spec.backends[1]: does not exist",
                 "is rejected by the proxy p-1: no such file",
                 "version 3 is acknowledged by 0 of 2 proxies; the others run what they had",
                 "spec.backends[0]: by port",

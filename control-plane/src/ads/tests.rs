@@ -228,11 +228,11 @@ async fn of_two_routes_that_changed_at_once_the_one_whose_words_are_quoted_is_bl
         proxy.settle().await;
         world.until(ROUTE, |status| status.acknowledged == 1).await;
         let action = json!({"weightedTargets": [{"virtualNode": "a", "weight": 1}]});
-        let bad = json!({"http2Route": {"action": action, "match": {"path": {"regex": "(bad"}}}});
+        let bad = json!({"http2Route": {"action": action, "match": {"path": {"regex": "/bad"}}}});
         world.meshes.commit(ROUTE, Some(route(50)));
         world.meshes.commit("virtualRouter/r/route/bad", Some(bad));
         let mut routes = proxy.take(ResourceType::Route).await;
-        if !String::from_utf8_lossy(&routes.resources[0].value).contains("(bad") {
+        if !String::from_utf8_lossy(&routes.resources[0].value).contains("/bad") {
             // The commits fell on both sides of an update.
             proxy.acknowledge(&routes, &["rds_egress_http2_80"]);
             routes = proxy.take(ResourceType::Route).await;
@@ -241,7 +241,7 @@ async fn of_two_routes_that_changed_at_once_the_one_whose_words_are_quoted_is_bl
             resource_names: vec!["rds_egress_http2_80".into()],
             type_url: routes.type_url.clone(),
             response_nonce: routes.nonce.clone(),
-            error_detail: Some(Refused { code: 13, message: "missing ): (bad".into(), details: Vec::new() }),
+            error_detail: Some(Refused { code: 13, message: "not so: /bad".into(), details: Vec::new() }),
             ..DiscoveryRequest::default()
         });
         world.until("virtualRouter/r/route/bad", |status| !status.rejected.is_empty()).await;
@@ -277,7 +277,7 @@ async fn what_a_refusal_says_beyond_its_bound_is_not_searched() {
         world.until(ROUTE, |status| status.acknowledged == 1).await;
         let mut weight = 50;
         let (routes, quote) = loop {
-            let quote = format!("(bad{weight}");
+            let quote = format!("/bad{weight}");
             let action = json!({"weightedTargets": [{"virtualNode": "a", "weight": 1}]});
             let bad = json!({"http2Route": {"action": action, "match": {"path": {"regex": quote}}}});
             world.meshes.commit(ROUTE, Some(route(weight)));

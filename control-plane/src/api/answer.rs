@@ -11,7 +11,7 @@ use fleetmesh_api::unserved::path;
 use fleetmesh_mesh::cloud_map::Discovered;
 use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::refusal::{Class, Refusal};
-use fleetmesh_mesh::snapshot::{unavailable, unserved};
+use fleetmesh_mesh::snapshot::{not_in_force, unavailable};
 use fleetmesh_mesh::view::{MeshView, Record};
 use fleetmesh_model::ResourceId;
 use http::{HeaderValue, Response, StatusCode};
@@ -57,7 +57,7 @@ pub fn kept(
 ) -> Result<Answered, Refusal> {
     let discovered = discovered.authorities_alone();
     let status = if unavailable(&discovered, &record.spec).is_empty() { ACTIVE } else { INACTIVE };
-    let unserved = view.map(|view| unserved(view, &discovered, record)).unwrap_or_default();
+    let unserved = view.map(|view| not_in_force(view, &discovered, record)).unwrap_or_default();
     Ok(Answered { body: data(record, status, identity)?, unserved })
 }
 

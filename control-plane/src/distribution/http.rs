@@ -75,12 +75,14 @@ async fn unserved(
     let mesh = accounts.readable(&rights, mesh_owner.as_deref(), &mesh, "fleetmesh:GetUnserved")?;
     let answer = distribution.answer(&mesh, None, Instant::now() + CATCH_UP).await;
     let absent = || absent_mesh(&mesh);
-    let objects = answer.ok_or_else(absent)?.objects.into_iter().filter(|object| !object.unserved.is_empty());
-    let objects = objects.map(|ObjectStatus { resource, kind, version, unserved, .. }| UnservedObject {
-        resource,
-        kind,
-        version,
-        unserved,
-    });
+    let objects = answer.ok_or_else(absent)?.objects.into_iter();
+    let objects = objects
+        .map(|ObjectStatus { resource, kind, version, unserved, ineffective, .. }| UnservedObject {
+            resource,
+            kind,
+            version,
+            unserved: [unserved, ineffective].concat(),
+        })
+        .filter(|object| !object.unserved.is_empty());
     Ok(Json(UnservedAnswer { objects: objects.collect(), mesh: mesh.name().to_owned() }))
 }

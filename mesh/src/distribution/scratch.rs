@@ -30,13 +30,14 @@ pub(super) fn statuses<'a>(
         .resources
         .values()
         .map(|record| {
-            let Standing { unserved, notes } = standing(view, discovered, record);
+            let Standing { unserved, ineffective, notes } = standing(view, discovered, record);
             let status = ObjectStatus {
                 arn: record.arn.clone(),
                 resource: record.id.path(),
                 kind: record.id.kind().to_string(),
                 version: record.version,
                 unserved,
+                ineffective,
                 notes,
                 ..ObjectStatus::default()
             };

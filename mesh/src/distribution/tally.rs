@@ -129,7 +129,7 @@ impl ProxyTally {
 
     /// The status of an object of the view that is reported on.
     pub(super) fn status(&self, record: &Record, standing: Standing) -> ObjectStatus {
-        let Standing { unserved, notes } = standing;
+        let Standing { unserved, ineffective, notes } = standing;
         let none = Sum::default();
         let Sum { all, others, callers, rejected } = self.sums.get(&record.id).unwrap_or(&none);
         let CallingProxies { proxies, acknowledged } = all.of(record);
@@ -146,6 +146,7 @@ impl ProxyTally {
             connected: self.nodes.get(&record.id).map(NodeProxies::connected).unwrap_or_default(),
             callers: callers.iter().map(|(name, count)| (name.clone(), count.of(record))).collect(),
             unserved,
+            ineffective,
             notes,
         }
     }

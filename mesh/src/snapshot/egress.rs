@@ -4,7 +4,8 @@
 //! Only what `backends` names is looked at; that scoping is what scales. The rules:
 //! - A backend whose virtual service does not exist adds nothing until it does.
 //! - http, http2 and grpc share a port: Envoy recognises the version per connection, and the Host header selects
-//!   the service.
+//!   the service. Of two whose names are one host, one with the port and one without, the first gets what names the port, which a
+//!   [`note`](super::note) says.
 //! - tcp distinguishes services by nothing but the port. So a port belongs to one tcp service, or to any number of HTTP
 //!   ones; the first in the order of `backends` gets it, and each later one is a [`Conflict`]. What of the port the tcp service takes
 //!   is in [`tcp_port`](super::tcp_port). A later tcp service takes connections to its [virtual address](super::virtual_address) alone.
@@ -26,6 +27,7 @@ use fleetmesh_model::{MeshSpec, ResourceId, RouteSpec, VirtualNodeSpec, VirtualS
 use super::endpoint::{Endpoint, Target, endpoint};
 use super::inputs::{FoundInput, Reader};
 use super::order;
+use super::refused::{self, Fate};
 use super::tls::{self, ClientTls};
 
 /// What a node may call.
@@ -190,7 +192,7 @@ impl<'a> Egress<'a> {
         }
         for (port, offer) in offers {
             if let Err(reason) = self.admits(port, &offer) {
-                let apart = offer.protocol == PortProtocol::Tcp && resolved_name(offer.name).is_some();
+                let apart = offer.protocol == PortProtocol::Tcp && self.is_apart(port, offer.name);
                 if apart {
                     self.apart.push((port, offer));
                 }
@@ -202,6 +204,12 @@ impl<'a> Egress<'a> {
                 self.ports.insert(port, if tcp { Port::Tcp(offer) } else { Port::Http(vec![offer]) });
             }
         }
+    }
+
+    /// Whether the tcp service `name` has an address of its own on `port`: `db.local` and `db.local:5432` have the same.
+    fn is_apart(&self, port: i32, name: &str) -> bool {
+        let mut others = self.tcp().filter(|(of, _)| *of == port).map(|(_, other)| resolved_name(other.name));
+        resolved_name(name).is_some_and(|name| others.all(|other| other.as_ref() != Some(&name)))
     }
 
     /// Whether `offer` gets `port`, alone or beside those that have it; in words, who has it, when it does not.
@@ -283,9 +291,8 @@ fn routed<'a>(
         routes.iter().filter(|route| serves(route.spec, port, protocol)).copied().collect();
     fitting.sort_by_cached_key(|route| order::key(route.record.id.name(), route.spec));
     objects.extend(fitting.iter().map(|route| route.record.id.clone()));
-    let routes = fitting
-        .into_iter()
-        .map(|route| Route::new(reader, Some(route), endpoints(reader, route.spec), policy));
+    let routes =
+        fitting.into_iter().map(|route| Route::new(reader, Some(route), endpoints(reader, route), policy));
     Service { name, protocol, routes: routes.collect(), objects }
 }
 
@@ -295,10 +302,13 @@ pub(super) fn serves(route: &RouteSpec, port: i32, protocol: PortProtocol) -> bo
         && route.match_port().is_none_or(|only| only == port)
 }
 
-/// The endpoints of a route, with their weights. One that does not exist is left out, so that its share goes to the others and
+/// The endpoints of a route that is not closed, with their weights. One that does not exist is left out, so that its share goes to the others and
 /// not into an error; `unserved` reports it.
-fn endpoints<'a>(reader: &Reader<'a>, route: &'a RouteSpec) -> Vec<(Endpoint<'a>, u32)> {
-    let weighted = route.action().map_or(&[][..], |(_, _, action)| &action.weighted_targets);
+fn endpoints<'a>(reader: &Reader<'a>, route: FoundInput<'a, RouteSpec>) -> Vec<(Endpoint<'a>, u32)> {
+    if refused::fate(&route.record.spec) == Fate::Closed {
+        return Vec::new();
+    }
+    let weighted = route.spec.action().map_or(&[][..], |(_, _, action)| &action.weighted_targets);
     let found = weighted.iter().filter_map(|target| {
         let weight = u32::try_from(target.weight).unwrap_or(0);
         Some((endpoint(reader, &target.virtual_node, target.port).ok()?, weight))

@@ -15,6 +15,7 @@ use fleetmesh_model::GatewayRouteSpec;
 use super::egress::Route;
 use super::gateway_path::{self, Apart, Path, Rewrite};
 use super::lead::{Lead, NoWay};
+use super::refused::{self, Fate};
 use super::{route, route_match};
 
 /// Envoy's routes of `lead`, in the order in which they are tried. What matches the gateway route and no route behind it is
@@ -27,6 +28,9 @@ pub(super) fn routes(lead: &Lead<'_>) -> Vec<EnvoyRoute> {
         action: Some(action),
         ..EnvoyRoute::default()
     };
+    if refused::fate(&lead.source.record.spec) == Fate::Closed {
+        return vec![answer(route::unreachable())];
+    }
     let service = match &lead.service {
         Ok(service) => service,
         Err(NoWay::NoProvider(_)) => return vec![answer(route::not_found())],

@@ -13,6 +13,7 @@ use fleetmesh_model::{
     VirtualNodeSpec, VirtualRouterSpec, VirtualServiceSpec,
 };
 
+use super::refused::{self, Fate};
 use super::transition::{self, Transition};
 use crate::cloud_map::{Discovered, RegisteredInstance, ServiceName};
 use crate::form::Form;
@@ -133,7 +134,7 @@ impl<'a> Reader<'a> {
         if let Spec::VirtualGateway(spec) = &record.spec { Some(FoundInput { record, spec }) } else { None }
     }
 
-    /// The routes of the virtual router `name`, by name.
+    /// The routes of the virtual router `name` that are served, by name.
     pub(super) fn routes(&self, name: &'a str) -> Vec<FoundInput<'a, RouteSpec>> {
         let records = self.members(Collection::routes(self.mesh, name));
         let found = |record: &'a Arc<Record>| {
@@ -143,7 +144,7 @@ impl<'a> Reader<'a> {
                 None
             }
         };
-        records.into_iter().filter_map(found).collect()
+        records.into_iter().filter(served).filter_map(found).collect()
     }
 
     /// The route `name` of the virtual gateway `gateway`.
@@ -152,11 +153,11 @@ impl<'a> Reader<'a> {
         gateway: &str,
         name: &str,
     ) -> Option<FoundInput<'a, GatewayRouteSpec>> {
-        let record = self.get(ResourceId::gateway_route(self.mesh, gateway, name))?;
+        let record = self.get(ResourceId::gateway_route(self.mesh, gateway, name)).filter(served)?;
         if let Spec::GatewayRoute(spec) = &record.spec { Some(FoundInput { record, spec }) } else { None }
     }
 
-    /// The gateway routes of the virtual gateway `name`, by name.
+    /// The gateway routes of the virtual gateway `name` that are served, by name.
     pub(super) fn gateway_routes(&self, name: &str) -> Vec<FoundInput<'a, GatewayRouteSpec>> {
         let records = self.members(Collection::gateway_routes(self.mesh, name));
         let found = |record: &'a Arc<Record>| {
@@ -166,7 +167,7 @@ impl<'a> Reader<'a> {
                 None
             }
         };
-        records.into_iter().filter_map(found).collect()
+        records.into_iter().filter(served).filter_map(found).collect()
     }
 
     fn members(&self, collection: Collection) -> Vec<&'a Arc<Record>> {
@@ -222,6 +223,11 @@ impl<'a> Reader<'a> {
         }
         record
     }
+}
+
+/// Whether a route is not left out.
+fn served(route: &&Arc<Record>) -> bool {
+    refused::fate(&route.spec) != Fate::LeftOut
 }
 
 /// Why the certificate of the authority `arn` is not known; `None` when it is.

@@ -5,7 +5,7 @@
 //!
 //! Guarantees: every cluster that a listener or route refers to is in the snapshot, and so is every route
 //! configuration that a listener asks for. Members of a spec that have no Envoy mapping yet change nothing here and
-//! are named by [`unserved`].
+//! are named by [`unserved`], as is what an earlier release stored and today's rules refuse.
 
 mod access_log;
 mod assignment;
@@ -35,6 +35,7 @@ mod pool;
 pub(crate) mod proto;
 mod reached;
 mod recall;
+mod refused;
 mod resource;
 mod retry;
 mod route;
@@ -43,6 +44,7 @@ mod secret;
 mod tcp_port;
 #[cfg(test)]
 mod tests;
+mod tie;
 mod timeout;
 mod tls;
 mod transition;
@@ -80,7 +82,7 @@ pub use recall::recall;
 pub use resource::{Content, Encoded, Resource, ResourceSet, ResourceType};
 pub use secret::reworded;
 pub use transition::{PlaintextPorts, Transition, permissive_ports, takes_tls};
-pub use unserved::{Standing, grounded_standing, standing, unavailable, unserved};
+pub use unserved::{Standing, grounded_standing, not_in_force, standing, unavailable, unserved};
 pub use version::{KEY_LENGTH, KEYS, VersionKeys, content_version};
 
 /// Where the clusters of a proxy lead. What passes through is not among them.

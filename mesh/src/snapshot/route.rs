@@ -19,6 +19,9 @@ use super::route_match;
 use super::timeout::Timeouts;
 use crate::form::Form;
 
+/// The port that clients leave out of a Host header.
+pub(super) const HTTP_PORT: i32 = 80;
+
 /// Everything that arrives at a port of the node goes to `cluster`, once more where the application closes a connection that was kept.
 /// Safe requests (RFC 9110) may be repeated; of others Envoy must not have sent anything.
 pub(super) fn ingress(name: String, cluster: &str, timeouts: Timeouts, form: Form) -> RouteConfiguration {
@@ -51,13 +54,15 @@ pub(super) fn egress(
     nowhere: &[&str],
     passthrough: Option<String>,
 ) -> RouteConfiguration {
+    let all = services.iter().map(|service| service.name).chain(nowhere.iter().copied());
+    let all: BTreeSet<String> = all.map(str::to_ascii_lowercase).collect();
     let mut hosts: Vec<VirtualHost> = services
         .iter()
         .map(|service| {
-            host(service.name, domains(service.name, port), service.routes.iter().map(route).collect())
+            host(service.name, domains(service.name, port, &all), service.routes.iter().map(route).collect())
         })
         .collect();
-    hosts.extend(nowhere.iter().map(|name| host(name, domains(name, port), Vec::new())));
+    hosts.extend(nowhere.iter().map(|name| host(name, domains(name, port, &all), Vec::new())));
     if let Some(cluster) = passthrough {
         // What the mesh knows nothing about gets no timeout of the mesh.
         let unlimited = action(Timeouts { per_request: 0, idle: 0 });
@@ -68,8 +73,7 @@ pub(super) fn egress(
     RouteConfiguration { name, virtual_hosts: once(hosts), ..Default::default() }
 }
 
-/// The hosts with each domain in the first of them that has it: Envoy refuses all of them when two have the same, as
-/// `s.local` and `s.local:80` have on port 80.
+/// The hosts with each domain in the first of them that has it: Envoy refuses all of them when two have the same.
 fn once(hosts: Vec<VirtualHost>) -> Vec<VirtualHost> {
     let mut taken = BTreeSet::new();
     let alone = hosts.into_iter().map(|mut host| {
@@ -79,10 +83,16 @@ fn once(hosts: Vec<VirtualHost>) -> Vec<VirtualHost> {
     alone.filter(|host| !host.domains.is_empty()).collect()
 }
 
-/// A Host header names a service with or without the port. DNS names have no case, and Envoy compares in lower case.
-fn domains(service: &str, port: i32) -> Vec<String> {
+/// A Host header names a service with or without the port, unless that is the name of another one among `all`: of `s.local` and
+/// `s.local:8080`, requests to port 8080 that name it are for the second, in whatever order they are called for. Port 80 is left out
+/// by clients, so `s.local:80` is for `s.local`, too, when nothing else is. DNS names have no case, and Envoy compares in lower case.
+fn domains(service: &str, port: i32, all: &BTreeSet<String>) -> Vec<String> {
     let name = service.to_ascii_lowercase();
-    vec![format!("{name}:{port}"), name]
+    let with_port = Some(format!("{name}:{port}"));
+    let bare = if port == HTTP_PORT { name.strip_suffix(":80").map(str::to_owned) } else { None };
+    let its_own = |domain: Option<String>| domain.filter(|domain| !all.contains(domain));
+    let (with_port, bare) = (its_own(with_port), its_own(bare));
+    with_port.into_iter().chain([name]).chain(bare).collect()
 }
 
 fn host(name: &str, domains: Vec<String>, routes: Vec<EnvoyRoute>) -> VirtualHost {

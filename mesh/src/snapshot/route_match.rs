@@ -13,7 +13,9 @@ use fleetmesh_model::route_match::{
 };
 use fleetmesh_model::{GatewayRouteSpec, RouteSpec};
 
-/// What `route` matches; everything when there is no App Mesh route, because a virtual node provides the service.
+use super::refused::{is_taken, sure_beginning};
+
+/// What `route` matches, and more where it matches by an expression that RE2 does not take; everything when there is no App Mesh route, because a virtual node provides the service.
 /// The port is not part of it: a route of another port is not in the port's route configuration at all.
 pub(super) fn route_match(route: Option<&RouteSpec>) -> RouteMatch {
     let http = route.and_then(|route| route.http2_route.as_ref().or(route.http_route.as_ref()));
@@ -54,7 +56,10 @@ fn http_match(matcher: &HttpRouteMatch) -> RouteMatch {
     let HttpRouteMatch { headers, method, path, port: _, prefix, query_parameters, scheme } = matcher;
     let path = match (path, prefix) {
         (Some(HttpPathMatch::Exact(path)), _) => PathSpecifier::Path(path.clone()),
-        (Some(HttpPathMatch::Regex(pattern)), _) => PathSpecifier::SafeRegex(regex(pattern)),
+        (Some(HttpPathMatch::Regex(pattern)), _) if is_taken(pattern) => {
+            PathSpecifier::SafeRegex(regex(pattern))
+        }
+        (Some(HttpPathMatch::Regex(pattern)), _) => PathSpecifier::Prefix(sure_beginning(pattern).to_owned()),
         (None, prefix) => PathSpecifier::Prefix(prefix.clone().unwrap_or_else(|| "/".into())),
     };
     let method = method.map(|method: HttpMethod| exact(":method", method.as_str()));
@@ -67,8 +72,8 @@ fn http_match(matcher: &HttpRouteMatch) -> RouteMatch {
             },
         )
     });
-    let named = headers.iter().flatten().map(|HttpRouteHeader { invert, matcher, name }| {
-        header(name, matcher.as_ref(), invert.unwrap_or(false))
+    let named = headers.iter().flatten().filter_map(|HttpRouteHeader { invert, matcher, name }| {
+        condition(name, matcher.as_ref(), invert.unwrap_or(false))
     });
     RouteMatch {
         headers: method.into_iter().chain(scheme).chain(named).collect(),
@@ -85,14 +90,25 @@ fn grpc_match(matcher: &GrpcRouteMatch) -> RouteMatch {
         (Some(service), None) => PathSpecifier::Prefix(format!("/{service}/")),
         (None, _) => PathSpecifier::Prefix("/".into()),
     };
-    let named = metadata.iter().flatten().map(|GrpcRouteMetadata { invert, matcher, name }| {
-        header(name, matcher.as_ref(), invert.unwrap_or(false))
+    let named = metadata.iter().flatten().filter_map(|GrpcRouteMetadata { invert, matcher, name }| {
+        condition(name, matcher.as_ref(), invert.unwrap_or(false))
     });
     RouteMatch {
         headers: named.collect(),
         grpc: Some(GrpcRouteMatchOptions {}),
         path_specifier: Some(path),
         ..RouteMatch::default()
+    }
+}
+
+/// The condition on a header. Of an expression that RE2 does not take no more is asked than is sure: that the header is there, and
+/// nothing where it is inverted.
+fn condition(name: &str, matcher: Option<&HeaderMatchMethod>, invert: bool) -> Option<HeaderMatcher> {
+    match matcher {
+        Some(HeaderMatchMethod::Regex(pattern)) if !is_taken(pattern) => {
+            (!invert).then(|| header(name, None, false))
+        }
+        _ => Some(header(name, matcher, invert)),
     }
 }
 

@@ -25,7 +25,7 @@ use super::endpoint::endpoint;
 use super::inputs::{FoundInput, Ground, Reader};
 use super::lead::{self, Lead};
 use super::tls::ServerTls;
-use super::{gateway_route, health_check, inputs, note};
+use super::{gateway_route, health_check, inputs, note, refused, tie};
 use crate::cloud_map::{Discovered, ServiceName};
 use crate::view::{MeshView, Record};
 
@@ -45,6 +45,9 @@ const APART: &str = "; give it another port, or let names resolve on the node's 
 pub struct Standing {
     /// What of it is not served ([`unserved`]).
     pub unserved: Vec<String>,
+    /// What of it has no effect as its mesh is, each as `path: reason`: backends that do not exist, a route whose requests another
+    /// one gets.
+    pub ineffective: Vec<String>,
     /// What is to be known of how the rest is served, each as `path: text`.
     pub notes: Vec<String>,
 }
@@ -52,7 +55,13 @@ pub struct Standing {
 /// What of `record` is not served: the path of each member without a mapping, and `path: reason` where other objects
 /// of `view` stand in the way, or Cloud Map failed to discover a service that it never discovered before. In the order of the spec; empty when all of it is served.
 pub fn unserved(view: &MeshView, discovered: &Discovered, record: &Arc<Record>) -> Vec<String> {
-    unserved_by(&Reader::new(view, discovered, record.id.mesh_name()), record)
+    standing(view, discovered, record).unserved
+}
+
+/// What of `record` is not in force: what is not served, and what has no effect as its mesh is.
+pub fn not_in_force(view: &MeshView, discovered: &Discovered, record: &Arc<Record>) -> Vec<String> {
+    let Standing { unserved, ineffective, notes: _ } = standing(view, discovered, record);
+    [unserved, ineffective].concat()
 }
 
 /// The same as [`unserved`], with what else is to be known.
@@ -67,33 +76,28 @@ pub fn grounded_standing(
     record: &Arc<Record>,
 ) -> (Standing, Vec<Ground>) {
     let reader = Reader::new(view, discovered, record.id.mesh_name());
-    let notes = match &record.spec {
-        Spec::VirtualNode(spec) => note::of_node(&reader, spec),
-        Spec::Mesh(_)
-        | Spec::VirtualRouter(_)
-        | Spec::Route(_)
-        | Spec::VirtualService(_)
-        | Spec::VirtualGateway(_)
-        | Spec::GatewayRoute(_) => Vec::new(),
-    };
-    let unserved = unserved_by(&reader, record);
-    (Standing { unserved, notes }, reader.into_inputs().into_grounds())
+    let standing = standing_by(&reader, record);
+    (standing, reader.into_inputs().into_grounds())
 }
 
-fn unserved_by(reader: &Reader<'_>, record: &Arc<Record>) -> Vec<String> {
-    match &record.spec {
-        Spec::Mesh(_) | Spec::VirtualRouter(_) => Vec::new(),
+fn standing_by(reader: &Reader<'_>, record: &Arc<Record>) -> Standing {
+    let mut standing = match &record.spec {
+        Spec::Mesh(_) | Spec::VirtualRouter(_) => Standing::default(),
         Spec::VirtualNode(spec) => virtual_node(reader, record, spec),
-        Spec::Route(spec) => {
-            let router = record.id.parent();
-            route(reader, router.as_ref().map_or("", |router| router.name()), spec)
-        }
-        Spec::VirtualService(spec) => virtual_service(reader, spec),
-        Spec::VirtualGateway(spec) => virtual_gateway(reader, spec),
-        Spec::GatewayRoute(spec) => {
-            let gateway = record.id.parent();
-            route_of_gateway(reader, gateway.as_ref().map_or("", |gateway| gateway.name()), record, spec)
-        }
+        Spec::Route(spec) => route(reader, record, spec),
+        Spec::VirtualService(spec) => virtual_service(reader, spec).into(),
+        Spec::VirtualGateway(spec) => virtual_gateway(reader, spec).into(),
+        Spec::GatewayRoute(spec) => route_of_gateway(reader, record, spec),
+    };
+    let mut unserved = refused::refused(&record.spec);
+    unserved.append(&mut standing.unserved);
+    Standing { unserved, ..standing }
+}
+
+/// One of which nothing else is to be said.
+impl From<Vec<String>> for Standing {
+    fn from(unserved: Vec<String>) -> Self {
+        Self { unserved, ..Self::default() }
     }
 }
 
@@ -162,12 +166,14 @@ fn client_policy(path: &str, policy: &ClientPolicy, unread: Unread<'_>, found: &
     }
 }
 
-fn virtual_node(reader: &Reader<'_>, record: &Record, spec: &VirtualNodeSpec) -> Vec<String> {
+fn virtual_node(reader: &Reader<'_>, record: &Record, spec: &VirtualNodeSpec) -> Standing {
     let VirtualNodeSpec { backend_defaults: _, backends: _, listeners: _, logging: _, service_discovery } =
         spec;
     let mut found = unavailable_of_node(spec, &|arn| reader.unread(arn));
     let resolves = record.tags.get(PROXY_DNS_TAG).is_some_and(|value| value == ANSWERED);
-    for Conflict { backend, mut reason, apart } in egress(reader, spec).conflicts {
+    let egress = egress(reader, spec);
+    let notes = note::of_node(reader, spec, &egress);
+    for Conflict { backend, mut reason, apart } in egress.conflicts {
         // Its applications connect to virtual addresses, and each of these is one service's.
         if apart && resolves {
             continue;
@@ -188,7 +194,20 @@ fn virtual_node(reader: &Reader<'_>, record: &Record, spec: &VirtualNodeSpec) ->
             found.push(because("spec.serviceDiscovery.awsCloudMap", &reason));
         }
     }
-    found
+    Standing { unserved: found, ineffective: missing_backends(reader, spec), notes }
+}
+
+/// The backends whose virtual services do not exist.
+fn missing_backends(reader: &Reader<'_>, spec: &VirtualNodeSpec) -> Vec<String> {
+    let missing = spec.backends().enumerate().filter_map(|(index, backend)| {
+        let name = &backend.virtual_service_name;
+        if reader.virtual_service(name).is_some() {
+            return None;
+        }
+        let path = format!("spec.backends[{index}].virtualService.virtualServiceName");
+        Some(because(&path, format!("virtual service {name:?} does not exist, so nothing is sent to it")))
+    });
+    missing.collect()
 }
 
 fn listener_members(path: &str, listener: &Listener, found: &mut Vec<String>) {
@@ -211,16 +230,19 @@ fn impossible_check(
     }
 }
 
-fn route(reader: &Reader<'_>, router: &str, spec: &RouteSpec) -> Vec<String> {
-    let Some((protocol, member, action)) = spec.action() else { return Vec::new() };
-    let mut found = Vec::new();
-    if let Some(router) = reader.virtual_router(router) {
+fn route(reader: &Reader<'_>, record: &Record, spec: &RouteSpec) -> Standing {
+    let Some((protocol, member, action)) = spec.action() else { return Standing::default() };
+    let (mut found, mut ineffective) = (Vec::new(), Vec::new());
+    let router = record.id.parent();
+    if let Some(router) = router.and_then(|router| reader.virtual_router(router.name())) {
         let mut mappings = router.spec.listeners().iter().map(|listener| &listener.port_mapping);
         if !mappings.any(|mapping| serves(spec, mapping.port, mapping.protocol)) {
             let port = spec.match_port().map_or_else(String::new, |port| format!(" on port {port}"));
             let reason = format!("the virtual router has no {protocol} listener{port}");
             found.push(because(&format!("spec.{member}"), &reason));
         }
+        let winner = tie::winner(reader, router, record.id.name(), spec);
+        ineffective.extend(winner.map(|winner| tied(member, "router", winner)));
     }
     for (index, target) in action.weighted_targets.iter().enumerate() {
         if let Err(reason) = endpoint(reader, &target.virtual_node, target.port) {
@@ -228,7 +250,15 @@ fn route(reader: &Reader<'_>, router: &str, spec: &RouteSpec) -> Vec<String> {
             found.push(because(&path, &reason));
         }
     }
-    found
+    Standing { unserved: found, ineffective, ..Standing::default() }
+}
+
+/// That another route of the same `parent` gets all requests of one that has `member`.
+fn tied(member: &str, parent: &str, winner: &str) -> String {
+    let reason = format!(
+        "route {winner:?} of the same virtual {parent} has the same priority and match and is tried first, so it gets all requests; change one of them"
+    );
+    because(&format!("spec.{member}.match"), reason)
 }
 
 fn virtual_service(reader: &Reader<'_>, spec: &VirtualServiceSpec) -> Vec<String> {
@@ -250,15 +280,11 @@ fn virtual_gateway(reader: &Reader<'_>, spec: &VirtualGatewaySpec) -> Vec<String
     found
 }
 
-fn route_of_gateway(
-    reader: &Reader<'_>,
-    gateway: &str,
-    record: &Arc<Record>,
-    spec: &GatewayRouteSpec,
-) -> Vec<String> {
-    let Some((protocol, member, _)) = spec.target() else { return Vec::new() };
-    let mut found = Vec::new();
-    let gateway = reader.virtual_gateway(gateway);
+fn route_of_gateway(reader: &Reader<'_>, record: &Arc<Record>, spec: &GatewayRouteSpec) -> Standing {
+    let Some((protocol, member, _)) = spec.target() else { return Standing::default() };
+    let (mut found, mut ineffective) = (Vec::new(), Vec::new());
+    let gateway = record.id.parent();
+    let gateway = gateway.and_then(|gateway| reader.virtual_gateway(gateway.name()));
     if let Some(gateway) = gateway {
         let mut mappings = gateway.spec.listeners.iter().map(|listener| listener.port_mapping);
         if !mappings.any(|mapping| lead::serves(spec, mapping)) {
@@ -266,11 +292,13 @@ fn route_of_gateway(
             let reason = format!("the virtual gateway has no {protocol} listener{port}");
             found.push(because(&format!("spec.{member}"), &reason));
         }
+        let winner = tie::gateway_winner(reader, gateway, record.id.name(), spec);
+        ineffective.extend(winner.map(|winner| tied(member, "gateway", winner)));
     }
     let policy = gateway.and_then(|gateway| lead::policy(gateway.spec));
     let lead = Lead { source: FoundInput { record, spec }, service: lead::service(reader, spec, policy) };
     let nowhere = lead.service.as_ref().err().map(ToString::to_string);
     let reason = nowhere.or_else(|| gateway_route::unspeakable(&lead));
     found.extend(reason.map(|reason| because(&format!("spec.{member}.action.target"), &reason)));
-    found
+    Standing { unserved: found, ineffective, ..Standing::default() }
 }

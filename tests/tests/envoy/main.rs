@@ -23,6 +23,7 @@ mod grpc_routes;
 mod headers;
 mod health_check;
 mod http_routes;
+mod in_force;
 mod ipv6;
 mod isolation;
 mod late_certificate;

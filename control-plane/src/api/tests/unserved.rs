@@ -47,3 +47,29 @@ async fn a_node_is_inactive_exactly_while_only_aws_could_serve_a_member_of_it() 
     let deleted = service.delete("/meshes/apps/virtualNodes/serviceB").await;
     assert_eq!(deleted.unserved, None);
 }
+
+#[tokio::test]
+async fn a_backend_that_does_not_exist_and_a_route_without_requests_are_named_in_the_header() {
+    let service = ApiService::scenario().await;
+    let mut calling = node("n", &[80]);
+    calling["spec"]["backends"] = json!([{"virtualService": {"virtualServiceName": "missing.local"}}]);
+    let made = service.put(NODES, calling).await;
+    let path = "spec.backends[0].virtualService.virtualServiceName";
+    assert_eq!(made.unserved.as_deref(), Some(path));
+    assert_eq!(made.ok()["status"]["status"], "ACTIVE");
+    service
+        .put("/meshes/apps/virtualServices", json!({"virtualServiceName": "missing.local", "spec": {}}))
+        .await
+        .ok();
+    assert_eq!(service.get(NODE).await.unserved, None);
+
+    let routes = "/meshes/apps/virtualRouter/serviceB/routes";
+    let route = |name: &str| {
+        let action = json!({"weightedTargets": [{"virtualNode": "n", "port": 80, "weight": 1}]});
+        json!({"routeName": name, "spec": {"priority": 7, "http2Route": {"match": {"prefix": "/tied"}, "action": action}}})
+    };
+    let first = service.put(routes, route("tied-a")).await;
+    let second = service.put(routes, route("tied-b")).await;
+    assert_eq!((first.unserved.clone(), first.status), (None, 200), "{first:?}");
+    assert_eq!(second.unserved.as_deref(), Some("spec.http2Route.match"), "{second:?}");
+}

@@ -95,7 +95,7 @@ pub fn every_member() -> Vec<MeshView> {
                 ("port", to("red.local", json!({"port": 8088, "hostname": {"exact": "A.example.com."}}))),
                 ("suffix", to("red.local", json!({"hostname": {"suffix": "*.example.com"}}))),
                 ("end", to("red.local", json!({"hostname": {"suffix": "example.com"}}))),
-                ("escaped", leads("red.local", json!({"prefix": "/x?[y]"}), escaped)),
+                ("escaped", leads("red.local", json!({"prefix": "/x+[y]"}), escaped)),
                 (
                     "regex",
                     leads(

@@ -8,6 +8,7 @@ mod corpus;
 mod gateway;
 mod golden;
 mod http;
+mod in_force;
 mod limits;
 mod recall;
 mod tcp_port;

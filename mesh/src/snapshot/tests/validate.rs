@@ -18,7 +18,7 @@ use crate::snapshot::Snapshot;
 use crate::testing::{node, view};
 
 /// Validates the bootstrap that holds `snapshots`; Envoy's output when it refuses.
-fn validate<'a>(snapshots: impl IntoIterator<Item = &'a Snapshot>) -> Result<(), String> {
+pub fn validate<'a>(snapshots: impl IntoIterator<Item = &'a Snapshot>) -> Result<(), String> {
     let envoy = tools::tool("envoy").map_err(|error| error.to_string())?;
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("bootstrap.pb");
@@ -54,10 +54,11 @@ fn envoy_accepts_every_match_policy_node_and_oddity() {
 
 #[test]
 fn envoy_refuses_what_is_wrong_so_the_test_above_can_fail() {
-    let route = json!({"http2Route": {"action": corpus::to_a(), "match": {"path": {"regex": "(bad"}}}});
-    let snapshot = client(&corpus::routed("http2", &[("bad", route)]));
-    let text = validate([snapshot.as_ref()]).expect_err("a regular expression that is none");
-    assert!(text.contains("(bad"), "{text}");
+    let log = json!({"accessLog": {"file": {"path": "/no-such-folder/access.log"}}});
+    let node = json!({"listeners": [{"portMapping": {"port": 80, "protocol": "http"}}], "logging": log});
+    let snapshot = client(&view(&[("virtualNode/client", node)]));
+    let text = validate([snapshot.as_ref()]).expect_err("a log that cannot be opened");
+    assert!(text.contains("/no-such-folder/access.log"), "{text}");
 }
 
 /// What nobody made may have any name: here `s.local:80`, which is how a Host header names `s.local`, too.
@@ -79,7 +80,8 @@ fn envoy_accepts_every_regular_expression_that_the_model_accepts() {
     let patterns = include_str!("../../../../model/src/re2/tests/patterns.txt").lines();
     let routes: Vec<(String, Value)> = patterns
         .filter(|pattern| re2::check(pattern).is_ok())
-        .map(|pattern| json!({"http2Route": {"action": corpus::to_a(), "match": {"path": {"regex": pattern}}}}))
+        .map(|pattern| json!({"prefix": "/", "headers": [{"name": "x", "match": {"regex": pattern}}]}))
+        .map(|matched| json!({"http2Route": {"action": corpus::to_a(), "match": matched}}))
         .enumerate()
         .map(|(index, route)| (format!("r{index}"), route))
         .collect();

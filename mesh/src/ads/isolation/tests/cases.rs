@@ -53,7 +53,7 @@ fn words_that_name_a_neighbour_do_not_blame_it() {
         let mut left = 100;
         while let Some(answer) = world.envoys[0].inbox.pop_front() {
             let mut request = world.envoys[0].take(&answer);
-            request.error = request.error.map(|_| "virtual host s5.local: good-1-end".to_owned());
+            request.error = request.error.map(|_| "virtual host s5.local: /good-1-end".to_owned());
             world.request(0, request);
             left -= 1;
             assert!(left > 0, "no end");

@@ -42,7 +42,7 @@ fn word((number, bad): Said) -> String {
 
 fn route_of(said: Said, index: usize) -> Value {
     let action = json!({"weightedTargets": [{"virtualNode": format!("n{index}"), "weight": 1}]});
-    json!({"http2Route": {"match": {"path": {"regex": word(said)}}, "action": action}})
+    json!({"http2Route": {"match": {"path": {"regex": format!("/{}", word(said))}}, "action": action}})
 }
 
 fn node_of(said: Said) -> Value {
@@ -177,7 +177,7 @@ impl Envoy {
         let runs = self.runs.entry(kind).or_default();
         let mut error = None;
         for resource in &resources {
-            let is_bad = |word: &String| word.starts_with("bad") && !self.tolerant;
+            let is_bad = |word: &String| word.trim_start_matches('/').starts_with("bad") && !self.tolerant;
             match words(kind, resource).into_iter().find(is_bad) {
                 Some(word) if self.quotes => error = Some(format!("cannot read {word}")),
                 Some(_) => error = Some("no".to_owned()),
