@@ -48,8 +48,10 @@ fn mesh(shape: &Shape, host: &str) -> MeshView {
             json!({"listeners": [{"portMapping": {"port": 8000 + index % 3, "protocol": protocol}}]});
         objects.push((format!("virtualRouter/r{index}"), listen));
         let chosen = (0..4).filter(|bit| (targets >> bit) & 1 == 1);
+        // A route to other hosts is another one.
+        let least = if host == "host" { 1 } else { 11 };
         let weighted: Vec<Value> = chosen
-            .map(|bit| json!({"virtualNode": format!("n{bit}"), "weight": 1 + bit, "port": port}))
+            .map(|bit| json!({"virtualNode": format!("n{bit}"), "weight": least + bit, "port": port}))
             .collect();
         if !weighted.is_empty() {
             let matcher = if *tcp { json!({}) } else { json!({"prefix": "/"}) };
