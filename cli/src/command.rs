@@ -45,6 +45,11 @@ pub enum Command {
     #[cfg(feature = "standalone")]
     Standalone(Box<crate::standalone::StandaloneArgs>),
 
+    // The help is that of the arguments.
+    #[cfg(feature = "client")]
+    #[command(flatten)]
+    Client(crate::client::ClientCommand),
+
     #[cfg(feature = "operator")]
     Explain(crate::explain::ExplainArgs),
 
@@ -87,6 +92,15 @@ pub enum ProxyCommands {
 }
 
 impl Command {
+    /// Whether its logs are shown, and not only what it answers.
+    pub fn is_logged(&self) -> bool {
+        match self {
+            #[cfg(feature = "client")]
+            Self::Client(_) => false,
+            _ => true,
+        }
+    }
+
     /// Runs the subcommand to its end.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self {
@@ -109,6 +123,8 @@ impl Command {
             Self::Operator(args) => crate::server::run(|shutdown| crate::operator::run(*args, shutdown)),
             #[cfg(feature = "standalone")]
             Self::Standalone(args) => crate::server::run(|shutdown| crate::standalone::run(*args, shutdown)),
+            #[cfg(feature = "client")]
+            Self::Client(command) => crate::client::run(command),
             #[cfg(feature = "operator")]
             Self::Explain(args) => crate::server::run(|_| crate::explain::explain(args)),
             #[cfg(feature = "operator")]

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "control-plane")]
 mod certs;
+#[cfg(feature = "client")]
+mod client;
 mod command;
 #[cfg(feature = "control-plane")]
 mod control_plane;
@@ -34,7 +36,10 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = command::Cli::parse();
-    log::start(&cli.log);
+    // kubectl's words are all that its commands say.
+    if cli.command.is_logged() {
+        log::start(&cli.log);
+    }
     match cli.command.run() {
         Ok(code) => code,
         Err(error) => failure::report(&error),

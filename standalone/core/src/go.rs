@@ -1,11 +1,11 @@
-//! Values as Go prints them: the API server's messages have them in its own spelling.
+//! Values as Go prints them: messages of the API server and of kubectl have them in its own spelling.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Number, Value};
 
 /// A value in a field error: quoted, plain or JSON, by its type.
-pub(crate) fn value(value: &Value) -> String {
+pub fn value(value: &Value) -> String {
     match value {
         Value::String(text) => quote(text),
         Value::Bool(flag) => flag.to_string(),
@@ -15,7 +15,7 @@ pub(crate) fn value(value: &Value) -> String {
 }
 
 /// `%v` of an int64 or a float64.
-pub(crate) fn number(number: &Number) -> String {
+pub fn number(number: &Number) -> String {
     match (number.as_i64(), number.as_f64()) {
         (Some(whole), _) => whole.to_string(),
         (None, Some(float)) => self::float(float),
@@ -24,7 +24,7 @@ pub(crate) fn number(number: &Number) -> String {
 }
 
 /// `%v` of a float64: the shortest digits, with an exponent below -4 and from 6 on.
-pub(crate) fn float(float: f64) -> String {
+pub fn float(float: f64) -> String {
     let scientific = format!("{float:e}");
     let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
     let Ok(exponent) = exponent.parse::<i32>() else { return scientific };
@@ -36,7 +36,7 @@ pub(crate) fn float(float: f64) -> String {
 }
 
 /// `%q`: double quotes, with escapes for what is not printable.
-pub(crate) fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for character in text.chars() {
@@ -84,7 +84,7 @@ fn printable(character: char) -> bool {
 }
 
 /// `json.Marshal`: members in order, and `<`, `>`, `&` and the line separators escaped.
-pub(crate) fn json(value: &Value) -> String {
+pub fn json(value: &Value) -> String {
     let plain = sorted(value).to_string();
     let mut escaped = String::with_capacity(plain.len());
     for character in plain.chars() {
@@ -114,7 +114,7 @@ fn sorted(value: &Value) -> Value {
 }
 
 /// `%v` of a value.
-pub(crate) fn printed(value: &Value) -> String {
+pub fn printed(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".to_owned(),
         Value::String(text) => text.clone(),
@@ -132,7 +132,7 @@ pub(crate) fn printed(value: &Value) -> String {
 }
 
 /// `%#v` of a value.
-pub(crate) fn literal(value: &Value) -> String {
+pub fn literal(value: &Value) -> String {
     match value {
         Value::Null => "interface {}(nil)".to_owned(),
         Value::String(text) => quote(text),

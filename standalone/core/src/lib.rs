@@ -8,7 +8,7 @@ pub mod accept;
 pub mod apply;
 pub mod discovery;
 pub mod event;
-mod go;
+pub mod go;
 pub mod manifests;
 pub mod objects;
 pub mod openapi;

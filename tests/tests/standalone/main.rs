@@ -8,6 +8,8 @@
 )]
 
 mod access;
+mod commands;
 mod crash;
 mod kubectl;
 mod manifests;
+mod mask;

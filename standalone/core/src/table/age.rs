@@ -8,7 +8,7 @@ const DAY: i64 = 24 * HOUR;
 const YEAR: i64 = 365 * DAY;
 
 /// How long before `now` the time `text` was, which is RFC 3339 or nothing.
-pub(super) fn since(text: Option<&str>, now: Timestamp) -> String {
+pub fn since(text: Option<&str>, now: Timestamp) -> String {
     match text {
         None | Some("" | "null") => "<unknown>".to_owned(),
         Some(text) => match rfc3339(text) {

@@ -1,12 +1,12 @@
 //! Objects as rows: the `Table` that `kubectl get` asks for
 //! (<https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables>), and metadata alone.
 
-mod age;
+pub mod age;
 mod builtin;
 mod cell;
 mod custom;
 mod descriptions;
-mod jsonpath;
+pub mod jsonpath;
 mod partial;
 
 use jiff::Timestamp;

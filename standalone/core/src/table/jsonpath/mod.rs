@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// A path that was read.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Path(Vec<Step>);
+pub struct Path(Vec<Step>);
 
 #[derive(Debug, Clone, PartialEq)]
 enum Step {
@@ -62,13 +62,13 @@ impl Path {
     ///
     /// # Errors
     /// What is left of `text` where reading stopped.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         parse::path(text)
     }
 
     /// What the path leads to in `root`, which may be nothing; `None` when it leads into a value of another type, as an index
     /// does in an object.
-    pub(super) fn find<'a>(&self, root: &'a Value) -> Option<Vec<&'a Value>> {
+    pub fn find<'a>(&self, root: &'a Value) -> Option<Vec<&'a Value>> {
         find::find(self, root)
     }
 }

@@ -1,0 +1,89 @@
+//! What no two servers answer alike: uids, times, resource versions, and tokens that are made of them.
+
+use serde_json::Value;
+
+/// Members whose values are another server's business.
+const MEMBERS: [(&str, &str); 3] =
+    [("resourceVersion", "<version>"), ("continue", "<token>"), ("uid", "<uid>")];
+
+/// `value` without what differs by nature.
+pub fn masked(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let member = |(name, value): (&String, &Value)| {
+                let mask = MEMBERS.iter().find(|(known, _)| known == name).map(|(_, mask)| *mask);
+                let value = match (mask, value) {
+                    (Some(mask), Value::String(text)) if !text.is_empty() => mask.into(),
+                    _ => masked(value),
+                };
+                (name.clone(), value)
+            };
+            Value::Object(members.iter().map(member).collect())
+        }
+        Value::Array(items) => items.iter().map(masked).collect(),
+        Value::String(text) => text_of(text).into(),
+        other => other.clone(),
+    }
+}
+
+/// A text, with uids and times in it masked.
+pub fn text_of(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(letter) = rest.chars().next() {
+        if let Some(length) = uid(rest) {
+            out.push_str("<uid>");
+            rest = &rest[length..];
+        } else if let Some(length) = time(rest) {
+            out.push_str("<time>");
+            rest = &rest[length..];
+        } else {
+            out.push(letter);
+            rest = &rest[letter.len_utf8()..];
+        }
+    }
+    out
+}
+
+/// How many bytes of the beginning of `text` are a uid.
+fn uid(text: &str) -> Option<usize> {
+    let head = text.get(..36)?.as_bytes();
+    let fits = |(at, letter): (usize, &u8)| match at {
+        8 | 13 | 18 | 23 => *letter == b'-',
+        _ => letter.is_ascii_hexdigit(),
+    };
+    head.iter().enumerate().all(fits).then_some(36)
+}
+
+/// How many bytes of the beginning of `text` are a time.
+fn time(text: &str) -> Option<usize> {
+    let head = text.get(..19)?.as_bytes();
+    let fits = |(at, letter): (usize, &u8)| match at {
+        4 | 7 => *letter == b'-',
+        10 => *letter == b'T',
+        13 | 16 => *letter == b':',
+        _ => letter.is_ascii_digit(),
+    };
+    if !head.iter().enumerate().all(fits) {
+        return None;
+    }
+    let rest = &text[19..];
+    let fraction = rest.bytes().take_while(|letter| *letter == b'.' || letter.is_ascii_digit()).count();
+    rest[fraction..].starts_with('Z').then_some(19 + fraction + 1)
+}
+
+#[test]
+fn uids_times_and_versions_are_masked_wherever_they_are() {
+    use serde_json::json;
+    let value = json!({
+        "metadata": {"uid": "x", "resourceVersion": "7", "creationTimestamp": "2024-01-01T00:00:00Z"},
+        "message": "was 6dd2f3a0-0b0e-4a7e-9d0b-0123456789ab at 2024-01-01T00:00:00.123456Z, é",
+        "items": [{"uid": ""}],
+    });
+    let expected = json!({
+        "metadata": {"uid": "<uid>", "resourceVersion": "<version>", "creationTimestamp": "<time>"},
+        "message": "was <uid> at <time>, é",
+        "items": [{"uid": ""}],
+    });
+    assert_eq!(masked(&value), expected);
+}
