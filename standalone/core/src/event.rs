@@ -25,7 +25,11 @@ fn renamed(object: &Value, version: &str, name: impl Fn(&str) -> Option<&'static
 /// An Event as `events.k8s.io/v1` has it, of one in core's form.
 pub fn view(event: &Value) -> Value {
     let name = |member: &str| NAMES.iter().find(|(core, _)| *core == member).map(|(_, view)| *view);
-    renamed(event, "events.k8s.io/v1", name)
+    let mut view = renamed(event, "events.k8s.io/v1", name);
+    if let Some(members) = view.as_object_mut() {
+        members.retain(|member, value| !(member.starts_with("reporting") && value == ""));
+    }
+    view
 }
 
 /// An Event in core's form, of one as `events.k8s.io/v1` has it.

@@ -9,7 +9,7 @@ use crate::apply::{ApplyError, FieldManager, Subresource};
 use crate::patch::{PatchError, json_patch, merge_patch, strategic_merge_patch, unknown_members};
 use crate::resource::{Resource, Resources};
 use crate::schema::{BuiltinKind, CustomSchema, CustomSchemaError, Verdict, builtin};
-use crate::status::{Status, StatusCause};
+use crate::status::{FieldError, FieldErrorKind, Status, StatusCause};
 use crate::store::update::Part;
 
 /// What is done about fields that the schema does not know: the parameter `fieldValidation`.
@@ -35,7 +35,7 @@ impl FieldValidation {
             "Ignore" => Ok(Self::Ignore),
             "Strict" => Ok(Self::Strict),
             other => {
-                let supported = "supported values: \"Ignore\", \"Strict\", \"Warn\"";
+                let supported = "supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"";
                 let error = FieldError::new(
                     FieldErrorKind::NotSupported,
                     "fieldValidation",
@@ -164,17 +164,29 @@ impl ObjectSchema {
             _ => return Err(Status::unsupported_media_type(self.patches())),
         };
         let mut object = patched.map_err(|error| failed_patch(&error))?;
-        let unknown = self.normalize(&mut object).map_err(Status::bad_request)?;
+        let text = object.to_string();
+        let unknown = self.normalize(&mut object).map_err(|why| self.unread(&text, why))?;
         let of_patch =
             if media_type == "application/json-patch+json" { unknown_members(patch) } else { Vec::new() };
         let found: Vec<String> = of_patch.into_iter().chain(problems(&[], &unknown)).collect();
         match validation {
             FieldValidation::Strict if !found.is_empty() => {
                 let why = format!("strict decoding error: {}", found.join(", "));
-                Err(Status::bad_request(why))
+                Err(self.unread(&text, why))
             }
             FieldValidation::Ignore => Ok((object, Vec::new())),
             _ => Ok((object, found)),
+        }
+    }
+
+    /// That what a patch makes is no such object; of Kubernetes' own kinds that is an error of the patch.
+    fn unread(&self, object: &str, why: String) -> Status {
+        match self {
+            Self::BuiltIn(_) => {
+                let error = FieldError::new(FieldErrorKind::Invalid, "patch", Some(object.into()), why);
+                Status::invalid("", "", "", &[error])
+            }
+            Self::Custom(_) | Self::Free => Status::bad_request(why),
         }
     }
 

@@ -26,6 +26,7 @@ impl ApiRequest<'_> {
         let stored = self.stored()?;
         match (&self.route.subresource, &self.resource().scale) {
             (Some(Subresource::Scale), Some(paths)) => {
+                scale::check(paths, &stored.value())?;
                 Ok(answer::value(200, &scale::read(paths, &stored.value())))
             }
             _ => view.stored(200, &stored),

@@ -11,7 +11,7 @@ use fleetmesh_standalone_core::event;
 use fleetmesh_standalone_core::objects::{FieldValidation, ObjectSchema, Writer};
 use fleetmesh_standalone_core::resource::Resource;
 use fleetmesh_standalone_core::schema::Decoded;
-use fleetmesh_standalone_core::status::Status;
+use fleetmesh_standalone_core::status::{FieldError, FieldErrorKind, Status};
 use fleetmesh_standalone_core::store::delete::{self, DeleteOptions};
 use fleetmesh_standalone_core::store::update::Part;
 use fleetmesh_standalone_core::store::{Decision, EventKind, Stored, create, definitions, metadata, state};
@@ -133,7 +133,18 @@ impl ApiRequest<'_> {
 
     /// What is done about unknown fields.
     pub(super) fn validation(&self, options: &str) -> Result<FieldValidation, Status> {
+        self.check_manager(options)?;
         FieldValidation::read(self.parameters.get("fieldValidation"), options)
+    }
+
+    /// The name of a manager is bounded.
+    pub(super) fn check_manager(&self, options: &str) -> Result<(), Status> {
+        if self.parameters.get("fieldManager").len() <= LONGEST_MANAGER {
+            return Ok(());
+        }
+        let why = format!("may not be more than {LONGEST_MANAGER} bytes");
+        let error = FieldError::new(FieldErrorKind::TooLong, "fieldManager", None, why);
+        Err(Status::invalid("meta.k8s.io", options, "", &[error]))
     }
 
     /// Who writes: the field manager that the request names, else the program that it comes from.

@@ -13,3 +13,4 @@ mod crash;
 mod kubectl;
 mod manifests;
 mod mask;
+mod replay;

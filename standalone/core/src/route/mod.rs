@@ -56,6 +56,12 @@ struct Place<'a> {
     subresource: Option<&'a str>,
 }
 
+impl Place<'_> {
+    fn is_custom_object(&self) -> bool {
+        self.subresource.is_none() && self.resource.definition().is_some()
+    }
+}
+
 /// What the request asks for, whose path has been decoded and begins with `/api/` or `/apis/`.
 ///
 /// # Errors
@@ -67,7 +73,11 @@ pub fn route(
     parameters: &Parameters,
 ) -> Result<Route, Status> {
     let place = place(resources, path).ok_or_else(|| nothing_at(resources, path))?;
-    let subresource = place.subresource.map(|name| subresource(place.resource, name)).transpose()?;
+    let subresource = place.subresource.map(|name| subresource(&place, name)).transpose()?;
+    let is_custom = place.resource.definition().is_some();
+    if is_custom && method == "PUT" && place.name.is_none() {
+        return Err(Status::bad_request("name must be provided"));
+    }
     let verb = verb(method, &place, parameters).ok_or_else(Status::method_not_allowed)?;
     let is_allowed = match subresource {
         None => place.resource.has(verb),
@@ -134,11 +144,17 @@ fn place<'a>(resources: &'a Resources, path: &'a str) -> Option<Place<'a>> {
     (fits && is_whole).then_some(Place { resource, namespace, name, subresource })
 }
 
-fn subresource(resource: &Resource, name: &str) -> Result<Subresource, Status> {
+fn subresource(place: &Place<'_>, name: &str) -> Result<Subresource, Status> {
+    let resource = place.resource;
     match name {
         "status" if resource.has_status => Ok(Subresource::Status),
         "scale" if resource.scale.is_some() => Ok(Subresource::Scale),
         "finalize" if resource.kind == "Namespace" => Ok(Subresource::Finalize),
+        // Of a custom resource it is as if the object were not there.
+        _ if resource.definition().is_some() => {
+            let object = place.name.unwrap_or_default();
+            Err(Status::not_found(&resource.group, &resource.plural, object))
+        }
         _ => Err(Status::no_such_path()),
     }
 }
@@ -150,7 +166,8 @@ fn verb(method: &str, place: &Place<'_>, parameters: &Parameters) -> Option<Verb
         "GET" if parameters.flag("watch") => Some(Verb::Watch),
         "GET" | "HEAD" if is_named => Some(Verb::Get),
         "GET" | "HEAD" => Some(Verb::List),
-        "POST" if !is_named => Some(Verb::Create),
+        // The name of a custom resource in the path is passed over: that in the body counts.
+        "POST" if !is_named || place.is_custom_object() => Some(Verb::Create),
         "PUT" if is_named => Some(Verb::Update),
         "PATCH" if is_named => Some(Verb::Patch),
         "DELETE" if is_named => Some(Verb::Delete),

@@ -51,6 +51,16 @@ impl Parameters {
         }
     }
 
+    /// How many a page has at most; none, and less than one, is no bound.
+    fn limit(&self) -> Result<u64, Status> {
+        match self.get("limit") {
+            "" => Ok(0),
+            text => text.parse::<i64>().map(|limit| u64::try_from(limit).unwrap_or_default()).map_err(|_| {
+                Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
+            }),
+        }
+    }
+
     fn number(&self, name: &str) -> Result<Option<u64>, Status> {
         match self.get(name) {
             "" => Ok(None),
@@ -98,7 +108,9 @@ impl ListOptions {
                 if is_watch {
                     Status::unexplained(format!("resourceVersion: Invalid value: {text:?}: {why}"))
                 } else {
-                    Status::bad_request(format!("Invalid value: {text:?}: {why}"))
+                    Status::bad_request(format!(
+                        "invalid resource version: resourceVersion: Invalid value: {text:?}: {why}"
+                    ))
                 }
             })?),
         };
@@ -106,7 +118,7 @@ impl ListOptions {
         let matches = parameters.get("resourceVersionMatch");
         let initial = Some(parameters.get("sendInitialEvents")).filter(|text| !text.is_empty());
         let options = Self {
-            limit: parameters.number("limit")?.unwrap_or_default(),
+            limit: parameters.limit()?,
             token,
             revision,
             is_exact: matches == "Exact",
@@ -160,7 +172,7 @@ impl ListOptions {
                     FieldErrorKind::NotSupported,
                     "resourceVersionMatch",
                     Some(other.into()),
-                    "supported values: \"Exact\", \"NotOlderThan\"",
+                    "supported values: \"Exact\", \"NotOlderThan\", \"\"",
                 );
                 return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &[error]));
             }

@@ -48,6 +48,12 @@ pub fn place(
             resource.api_version()
         )));
     }
+    if kind != resource.kind && resource.definition().is_some() && !kind.is_empty() {
+        let why = format!("must be {}", resource.kind);
+        let error = FieldError::new(FieldErrorKind::Invalid, "kind", Some(kind.as_str().into()), why);
+        let name = metadata::text(object, "name");
+        return Err(Status::invalid(&resource.group, &kind, name, &[error]));
+    }
     if kind != resource.kind {
         return Err(Status::bad_request(format!(
             "{kind} in version {:?} cannot be handled as a {}",

@@ -54,7 +54,7 @@ impl DeleteOptions {
                     FieldErrorKind::NotSupported,
                     "propagationPolicy",
                     Some(other.into()),
-                    "supported values: \"Background\", \"Foreground\", \"Orphan\"",
+                    "supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"",
                 );
                 return Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", &[error]));
             }
@@ -130,17 +130,19 @@ fn check(resource: &Resource, stored: &Stored, options: &DeleteOptions) -> Resul
     if stored.key.store == NAMESPACES && KEPT.contains(&name.as_str()) {
         return Err(Status::forbidden(group, plural, name, "this namespace may not be deleted"));
     }
-    let conflict = |what: &str, wanted: &str, is: &str| {
-        let why =
-            format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {is}");
-        Status::conflict(group, plural, name, &why)
+    let conflict = |what: &str, wanted: &str, is: &str, how: &str| {
+        let why = format!(
+            "the {what} in the precondition ({wanted}) does not match the {what} in record ({is}). \
+             The object might have been {how}"
+        );
+        Status::conflict(group, &resource.kind, name, &why)
     };
     if let Some(uid) = options.uid.as_ref().filter(|uid| **uid != stored.uid) {
-        return Err(conflict("UID", uid, &stored.uid));
+        return Err(conflict("UID", uid, &stored.uid, "deleted and then recreated"));
     }
     let revision = stored.revision.to_string();
     if let Some(version) = options.resource_version.as_ref().filter(|version| **version != revision) {
-        return Err(conflict("ResourceVersion", version, &revision));
+        return Err(conflict("ResourceVersion", version, &revision, "modified"));
     }
     Ok(())
 }

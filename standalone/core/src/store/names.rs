@@ -145,12 +145,13 @@ pub fn metadata_errors(object: &Value, rule: NameRule) -> Vec<FieldError> {
         let why = format!("may not be more than {ANNOTATIONS} bytes");
         errors.push(FieldError::new(FieldErrorKind::TooLong, "metadata.annotations", None, why));
     }
-    for finalizer in metadata::finalizers(object) {
+    for (at, finalizer) in metadata::finalizers(object).into_iter().enumerate() {
         let mut wrong = qualified(&finalizer);
         if wrong.is_empty() && !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&&*finalizer) {
             wrong.push("name is neither a standard finalizer name nor is it fully qualified".to_owned());
         }
-        errors.extend(wrong.into_iter().map(|why| invalid("metadata.finalizers", &finalizer, why)));
+        let field = format!("metadata.finalizers[{at}]");
+        errors.extend(wrong.into_iter().map(|why| invalid(&field, &finalizer, why)));
     }
     errors
 }

@@ -38,6 +38,20 @@ pub fn read(paths: &ScalePaths, object: &Value) -> Value {
     view
 }
 
+/// Checks that `object` has a number to read.
+///
+/// # Errors
+/// 500, as kube-apiserver has it: it has none.
+pub fn check(paths: &ScalePaths, object: &Value) -> Result<(), Status> {
+    match object.pointer(&pointer(&paths.spec_replicas)) {
+        Some(_) => Ok(()),
+        None => {
+            let path = crate::status::quoted(&paths.spec_replicas);
+            Err(Status::internal_error(format!("the spec replicas field {path} does not exist")))
+        }
+    }
+}
+
 /// `object` with the number that `scale` wants, and the resource version and uid that it names.
 ///
 /// # Errors

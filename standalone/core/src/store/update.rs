@@ -61,7 +61,7 @@ pub fn check_current(resource: &Resource, old: &Stored, new: &Value) -> Result<(
                 Some(0.into()),
                 "must be specified for an update",
             );
-            Err(Status::invalid(group, &resource.kind, name, &[error]))
+            Err(Status::invalid(group, plural, name, &[error]))
         }
         version if version == old.revision.to_string() => Ok(()),
         version if version.parse::<u64>().is_err() => {

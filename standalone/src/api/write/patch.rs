@@ -52,13 +52,16 @@ impl ApiRequest<'_> {
         if self.is_of(Subresource::Scale) {
             return Err(Status::not_implemented("server-side apply of a scale"));
         }
+        self.check_manager("PatchOptions")?;
         let (view, mut config) = (self.view()?, body::yaml(bytes)?);
+        check_type(&config)?;
         let force = self.parameters.flag("force");
         let resource = self.resource();
         let applied = |live: Option<&Value>, config: &Value| {
             self.schema().applied(resource, live, config, &self.writer(), force)
         };
         if self.stored().is_err() && self.route.subresource.is_none() {
+            check_absent(self, &config)?;
             let mut object = applied(None, &config)?;
             create::place(resource, self.namespace(), Some(self.name()), &mut object)?;
             match self.create_once(&self.stored_form(object), is_dry_run).await {
@@ -76,6 +79,26 @@ impl ApiRequest<'_> {
         let (outcome, warnings) = self.change(is_dry_run, change).await?;
         Ok(answer::warned(written(&view, 200, outcome)?, &warnings))
     }
+}
+
+/// What is applied says what it is.
+fn check_type(config: &Value) -> Result<(), Status> {
+    let text = |member: &str| config[member].as_str().unwrap_or_default();
+    let (version, kind) = (text("apiVersion"), text("kind"));
+    if !version.is_empty() && !kind.is_empty() {
+        return Ok(());
+    }
+    let version = if version.contains('/') { version.to_owned() } else { format!("/{version}") };
+    Err(Status::bad_request(format!("invalid object type: {version}, Kind={kind}")))
+}
+
+/// What is new has no uid yet.
+fn check_absent(request: &ApiRequest<'_>, config: &Value) -> Result<(), Status> {
+    let Some(uid) = config["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty()) else { return Ok(()) };
+    let resource = request.resource();
+    let why =
+        format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+    Err(Status::conflict(&resource.group, &resource.plural, request.name(), &why))
 }
 
 /// What a patch makes of a `Scale`.

@@ -120,7 +120,7 @@ fn a_deletion_is_of_the_object_that_it_means() {
     assert_eq!(
         refused.message,
         format!(
-            "Operation cannot be fulfilled on configmaps \"a\": Precondition failed: UID in precondition: other, UID in object meta: {}",
+            "Operation cannot be fulfilled on ConfigMap \"a\": the UID in the precondition (other) does not match the UID in record ({}). The object might have been deleted and then recreated",
             stored.uid
         )
     );
@@ -224,7 +224,7 @@ fn names_labels_and_finalizers_follow_kubernetes_rules() {
         (json!({"name": "a", "labels": {"a": "-"}}), "metadata.labels"),
         (json!({"name": "a", "annotations": {"a/b/c": ""}}), "metadata.annotations"),
         (json!({"name": "a", "annotations": {"a": "x".repeat(256 << 10)}}), "metadata.annotations"),
-        (json!({"name": "a", "finalizers": ["mine"]}), "metadata.finalizers"),
+        (json!({"name": "a", "finalizers": ["mine"]}), "metadata.finalizers[0]"),
     ];
     for (metadata, field) in cases {
         let refused = bed.create("secrets", json!({"metadata": metadata})).expect_err(field);
