@@ -18,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 use args::ControlPlaneArgs;
 pub use args::IdentityArgs;
 pub use command::ControlPlaneCommand;
-pub use joining::{JoiningArgs, instances};
+#[cfg(feature = "standalone")]
+pub use joining::JoiningArgs;
+pub use joining::instances;
 pub use share::share;
 
 /// Runs until `shutdown`, then ends what is under way and returns. Prints the address of each listener on standard output, one a

@@ -12,6 +12,7 @@ use fleetmesh_operator::{KubernetesApi, Operator};
 use tokio_util::sync::CancellationToken;
 
 pub use args::OperatorArgs;
+#[cfg(feature = "standalone")]
 pub use joining::{FleetProxyArgs, JoinError};
 
 /// Runs until `shutdown`, then ends the reconciles under way and returns. Prints the address of the health pages as the first
