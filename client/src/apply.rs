@@ -1,5 +1,6 @@
 //! apply: objects become as files have them, by server-side apply.
 
+use fleetmesh_api::urls::escape;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -7,7 +8,6 @@ use crate::error::Error;
 use crate::fetch::Target;
 use crate::files::{self, FileOptions};
 use crate::output::Output;
-use crate::resources::encoded;
 use crate::session::Session;
 
 /// The media type of server-side apply.
@@ -127,7 +127,7 @@ impl Request<'_> {
     /// What the object is then.
     pub async fn send(self, session: &mut Session<'_>, target: &Target) -> Result<Value, Error> {
         let mut path =
-            format!("{}?fieldManager={}&force={}", target.path(), encoded(self.manager), self.force);
+            format!("{}?fieldManager={}&force={}", target.path(), escape(self.manager), self.force);
         if self.dry_run {
             path.push_str("&dryRun=All");
         }

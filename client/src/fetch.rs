@@ -1,12 +1,13 @@
 //! The objects that a command is about.
 
+use fleetmesh_api::urls::escape;
 use fleetmesh_standalone_core::status::quoted;
 use serde_json::Value;
 
 use crate::arguments::{MISSING, Named};
 use crate::error::Error;
 use crate::files::{self, FileOptions};
-use crate::resources::{Resource, encoded};
+use crate::resources::Resource;
 use crate::session::{JSON, Session, TABLE};
 
 /// How many objects one page of a list has, as kubectl asks for.
@@ -120,7 +121,7 @@ impl Query {
         let namespace = (!self.all_namespaces).then_some(session.namespace.as_str());
         let selectors = [("labelSelector", &self.labels), ("fieldSelector", &self.fields)];
         let given = selectors.iter().filter(|(_, text)| !text.is_empty());
-        let given: String = given.map(|(name, text)| format!("&{name}={}", encoded(text))).collect();
+        let given: String = given.map(|(name, text)| format!("&{name}={}", escape(text))).collect();
         format!("{}?{more}{given}", resource.path(namespace))
     }
 
@@ -182,7 +183,7 @@ impl Query {
         let mut pages =
             vec![session.read(&path, accept).await.map_err(|error| self.unfound(resource, error))?];
         while let Some(next) = next(pages.last()) {
-            pages.push(session.read(&format!("{path}&continue={}", encoded(&next)), accept).await?);
+            pages.push(session.read(&format!("{path}&continue={}", escape(&next)), accept).await?);
         }
         Ok(pages)
     }

@@ -1,11 +1,12 @@
 //! get: objects as tables that the API makes, or as documents.
 
+use fleetmesh_api::urls::escape;
 use serde_json::Value;
 
 use crate::error::Error;
 use crate::fetch::{Found, Query, Target, Wanted};
 use crate::output::Output;
-use crate::resources::{Resource, encoded};
+use crate::resources::Resource;
 use crate::session::{Session, TABLE};
 use crate::table::{self, Shown};
 use crate::tabs::Tabs;
@@ -136,7 +137,7 @@ fn watched(session: &mut Session<'_>, options: &GetOptions) -> Result<(String, R
         Wanted::Objects(targets, errors) => match targets.as_slice() {
             [target] if errors.is_empty() => {
                 let path = target.resource.path(Some(&target.namespace));
-                let path = format!("{path}?fieldSelector=metadata.name%3D{}", encoded(&target.name));
+                let path = format!("{path}?fieldSelector=metadata.name%3D{}", escape(&target.name));
                 Ok((path, target.resource.clone()))
             }
             _ => Err(Error::message(

@@ -1,15 +1,8 @@
 //! What is served, and how people name it. Pure: discovery is read elsewhere.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use fleetmesh_api::urls::escape;
+use fleetmesh_standalone_core::route::collection_path;
 use serde_json::Value;
-
-/// What a segment of a path may have as it is.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// `text` as a part of a path or of a query.
-pub fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, SEGMENT).to_string()
-}
 
 /// One resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,17 +41,12 @@ impl Resource {
 
     /// The path of its objects in a namespace, or in all without one.
     pub fn path(&self, namespace: Option<&str>) -> String {
-        let root = if self.group.is_empty() { "/api" } else { "/apis" };
-        let within = match namespace.filter(|_| self.is_namespaced) {
-            Some(namespace) => format!("/namespaces/{}", encoded(namespace)),
-            None => String::new(),
-        };
-        format!("{root}/{}{within}/{}", self.api_version(), self.plural)
+        collection_path(&self.group, &self.version, &self.plural, namespace.filter(|_| self.is_namespaced))
     }
 
     /// The path of one object.
     pub fn path_of(&self, namespace: &str, name: &str) -> String {
-        format!("{}/{}", self.path(Some(namespace)), encoded(name))
+        format!("{}/{}", self.path(Some(namespace)), escape(name))
     }
 
     fn is_named(&self, name: &str) -> bool {

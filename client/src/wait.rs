@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fleetmesh_api::urls::escape;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
@@ -9,7 +10,6 @@ use crate::condition::Condition;
 use crate::error::Error;
 use crate::fetch::{Query, Target};
 use crate::output::Output;
-use crate::resources::encoded;
 use crate::session::{JSON, Session};
 
 /// How often it is looked for what is not there yet, as kubectl does.
@@ -155,7 +155,7 @@ impl Until {
             let path = format!(
                 "{}?watch=true&fieldSelector=metadata.name%3D{}&resourceVersion={version}",
                 target.resource.path(Some(&target.namespace)),
-                encoded(&target.name)
+                escape(&target.name)
             );
             let mut changes = session.watch(&path, JSON).await?;
             while let Some((kind, object)) = changes.next().await {

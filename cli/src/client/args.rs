@@ -8,7 +8,7 @@ use fleetmesh_client::{
     FIELD_MANAGER, GetOptions, Place, WaitOptions,
 };
 
-use super::selection::{FileArgs, Form, PlaceArgs, QueryArgs, time};
+use super::selection::{FileArgs, Form, LabelArgs, PlaceArgs, QueryArgs, time};
 
 /// kubectl's commands.
 #[derive(Clone, Debug, Subcommand)]
@@ -38,15 +38,8 @@ pub struct ApplyArgs {
     #[command(flatten)]
     pub files: FileArgs,
 
-    /// Only what has these labels
-    #[arg(
-        short = 'l',
-        long = "selector",
-        value_name = "LABELS",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub labels: String,
+    #[command(flatten)]
+    pub labels: LabelArgs,
 
     /// The form of the answer
     #[arg(short, long, value_enum, default_value_t = Form::Table)]
@@ -269,15 +262,8 @@ pub struct DiffArgs {
     #[command(flatten)]
     pub files: FileArgs,
 
-    /// Only what has these labels
-    #[arg(
-        short = 'l',
-        long = "selector",
-        value_name = "LABELS",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub labels: String,
+    #[command(flatten)]
+    pub labels: LabelArgs,
 
     /// Take over members that others manage
     #[arg(long)]
@@ -336,7 +322,7 @@ impl From<ApplyArgs> for ApplyOptions {
         };
         Self {
             files: args.files.into(),
-            labels: args.labels,
+            labels: args.labels.labels,
             output: args.output.into(),
             field_manager: args.field_manager,
             force_conflicts: args.force_conflicts,
@@ -397,7 +383,7 @@ impl From<DiffArgs> for DiffOptions {
     fn from(args: DiffArgs) -> Self {
         Self {
             files: args.files.into(),
-            labels: args.labels,
+            labels: args.labels.labels,
             field_manager: args.field_manager,
             force_conflicts: args.force_conflicts,
             show_managed_fields: args.show_managed_fields,

@@ -58,6 +58,20 @@ impl From<FileArgs> for FileOptions {
     }
 }
 
+/// Which labels.
+#[derive(Args, Clone, Debug, Default)]
+pub struct LabelArgs {
+    /// Only what has these labels, for example app=web,tier!=back
+    #[arg(
+        short = 'l',
+        long = "selector",
+        value_name = "LABELS",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub labels: String,
+}
+
 /// Which objects.
 #[derive(Args, Clone, Debug, Default)]
 pub struct QueryArgs {
@@ -68,15 +82,8 @@ pub struct QueryArgs {
     #[command(flatten)]
     pub files: FileArgs,
 
-    /// Only what has these labels, for example app=web,tier!=back
-    #[arg(
-        short = 'l',
-        long = "selector",
-        value_name = "LABELS",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub labels: String,
+    #[command(flatten)]
+    pub labels: LabelArgs,
 
     /// Only what has these fields, for example metadata.name=apps
     #[arg(long = "field-selector", value_name = "FIELDS", default_value = "", hide_default_value = true)]
@@ -91,7 +98,7 @@ impl QueryArgs {
     /// As the client has it; `all` is whether a type alone means all of it.
     pub fn query(self, all: bool) -> Query {
         let Self { arguments, files, labels, fields, all_namespaces } = self;
-        Query { arguments, files: files.into(), labels, fields, all_namespaces, all }
+        Query { arguments, files: files.into(), labels: labels.labels, fields, all_namespaces, all }
     }
 }
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use axum::body::{Body, to_bytes};
+use fleetmesh_api::urls::escape;
 use fleetmesh_standalone_core::manifests::{
     LABEL, MANAGER, Manifest, ObjectName, Plan, Problem, is_owned, labelled, prunable,
 };
 use fleetmesh_standalone_core::resource::{Resource, Resources, Verb};
+use fleetmesh_standalone_core::route::collection_path;
 use http::{Method, Request};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::api::{Api, Caller};
@@ -155,7 +156,7 @@ impl ManifestClient {
     async fn owned(&self) -> Vec<(ObjectName, &Resource, Value)> {
         let mut owned = Vec::new();
         for resource in self.kept() {
-            let path = format!("{}?labelSelector={}", collection(resource, ""), escaped(LABEL));
+            let path = format!("{}?labelSelector={}", collection(resource, ""), escape(LABEL));
             for object in self.list(&path).await.into_iter().filter(is_owned) {
                 let name = ObjectName::of(resource, &object);
                 owned.extend(name.map(|name| (name, resource, object)));
@@ -196,22 +197,12 @@ impl ManifestClient {
 /// Where objects of `resource` are: of one namespace, or of all where that is empty.
 fn collection(resource: &Resource, namespace: &str) -> String {
     let Resource { group, version, plural, .. } = resource;
-    let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
-    if namespace.is_empty() {
-        format!("{root}/{plural}")
-    } else {
-        format!("{root}/namespaces/{}/{plural}", escaped(namespace))
-    }
+    collection_path(group, version, plural, Some(namespace).filter(|name| !name.is_empty()))
 }
 
 /// Where an object is.
 fn item(resource: &Resource, name: &ObjectName) -> String {
-    format!("{}/{}", collection(resource, &name.namespace), escaped(&name.name))
-}
-
-/// A part of a path: a manifest may have anything as its name.
-pub(super) fn escaped(part: &str) -> String {
-    utf8_percent_encode(part, NON_ALPHANUMERIC).to_string()
+    format!("{}/{}", collection(resource, &name.namespace), escape(&name.name))
 }
 
 fn text(value: &Value) -> Option<String> {

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetmesh_standalone_core::manifests::{MANAGER, ObjectName, Problem};
+use fleetmesh_standalone_core::route::collection_path;
 use http::Method;
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::client::{ManifestClient, escaped};
+use super::client::ManifestClient;
 
 /// The reason of a problem's Event.
 const REJECTED: &str = "ManifestRejected";
@@ -75,7 +76,7 @@ impl Reporter {
             "firstTimestamp": now, "lastTimestamp": now, "source": { "component": MANAGER },
             "reportingComponent": MANAGER, "reportingInstance": "",
         });
-        let path = format!("/api/v1/namespaces/{}/events", escaped(namespace));
+        let path = collection_path("", "v1", "events", Some(namespace));
         let (code, answer) = self.client.ask(Method::POST, &path, "application/json", &event).await;
         if code != 201 {
             tracing::debug!(code, message = answer["message"].as_str(), "no Event about a manifest");

@@ -6,6 +6,8 @@ mod tests;
 
 use std::sync::Arc;
 
+use fleetmesh_api::urls::escape;
+
 use crate::resource::{Resource, Resources, Verb};
 use crate::status::Status;
 
@@ -31,6 +33,14 @@ impl Subresource {
             Self::Finalize => "finalize",
         }
     }
+}
+
+/// The path of the objects of a resource, which [`route`] reads: of one namespace, or of all, or of a resource that has none. The
+/// namespace is percent-encoded.
+pub fn collection_path(group: &str, version: &str, plural: &str, namespace: Option<&str>) -> String {
+    let root = if group.is_empty() { "/api".to_owned() } else { format!("/apis/{group}") };
+    let within = namespace.map_or_else(String::new, |name| format!("/namespaces/{}", escape(name)));
+    format!("{root}/{version}{within}/{plural}")
 }
 
 /// What a request about objects asks for.
