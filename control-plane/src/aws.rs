@@ -62,9 +62,15 @@ async fn config(limits: CallLimits, region: impl ProvideRegion + 'static) -> Sdk
 const ATTEMPTS: u32 = 3;
 /// The longest pause before the second request, in milliseconds; before the third it is twice as long.
 const PAUSE_MS: u64 = 200;
-/// What services say when there are too many requests, whatever the status.
-const THROTTLED: [&str; 4] =
-    ["RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException"];
+/// The names of the error that a service was asked too often, as AWS's SDKs know them, whatever the status.
+pub(crate) const THROTTLED: [&str; 6] = [
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+];
 
 /// A client of operations that speak AWS JSON 1.1, with the credentials that the environment gives in AWS's usual ways.
 #[derive(Debug)]

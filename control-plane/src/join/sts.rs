@@ -11,16 +11,12 @@ use fleetmesh_mesh::grant::StsCaller;
 use fleetmesh_mesh::refusal::{Class, Refusal};
 use http::{HeaderMap, Uri};
 
-use crate::aws;
+use crate::aws::{self, THROTTLED};
 
 /// How long STS may take.
 const LIMIT: Duration = Duration::from_secs(10);
 /// The longest answer, in bytes.
 const LONGEST: usize = 64 * 1024;
-
-/// The names of the error that STS was asked too often, as AWS's SDKs know them.
-const THROTTLED: [&str; 5] =
-    ["Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestLimitExceeded"];
 
 /// Where STS is.
 #[derive(Clone, Debug, PartialEq, Eq)]
