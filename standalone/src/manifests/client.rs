@@ -132,7 +132,12 @@ impl ManifestClient {
             hides: false,
             ..Problem::of_file("the directory", message)
         };
-        let other = if name.is_namespace() { self.of_others(&name.name).await } else { None };
+        let others = if name.is_namespace() { self.of_others(&name.name).await } else { Ok(None) };
+        let other = others.map_err(|plural| {
+            problem(format!(
+                "no file has it any more, and the {plural} in it cannot be listed: the namespace stays"
+            ))
+        })?;
         if let Some(other) = other {
             return Err(problem(format!(
                 "no file has it any more, and {other} is in it, which was not made for the directory: the namespace stays. Delete it yourself (kubectl delete namespace {}), or move what is in it",
@@ -157,7 +162,8 @@ impl ManifestClient {
         let mut owned = Vec::new();
         for resource in self.kept() {
             let path = format!("{}?labelSelector={}", collection(resource, ""), escape(LABEL));
-            for object in self.list(&path).await.into_iter().filter(is_owned) {
+            // What cannot be listed is not pruned now.
+            for object in self.list(&path).await.unwrap_or_default().into_iter().filter(is_owned) {
                 let name = ObjectName::of(resource, &object);
                 owned.extend(name.map(|name| (name, resource, object)));
             }
@@ -166,21 +172,28 @@ impl ManifestClient {
     }
 
     /// An object in the namespace that was not made for the directory, if there is one. Events are of those that they are about.
-    async fn of_others(&self, namespace: &str) -> Option<ObjectName> {
+    ///
+    /// # Errors
+    /// The name of a resource whose objects cannot be listed: somebody else's may be among them.
+    async fn of_others(&self, namespace: &str) -> Result<Option<ObjectName>, String> {
         for resource in self.kept().filter(|one| one.namespaced && one.kind != "Event") {
-            let objects = self.list(&collection(resource, namespace)).await;
+            let unlisted = || resource.plural.clone();
+            let objects = self.list(&collection(resource, namespace)).await.ok_or_else(unlisted)?;
             if let Some(other) = objects.iter().find(|object| !is_owned(object)) {
-                return ObjectName::of(resource, other);
+                return Ok(ObjectName::of(resource, other));
             }
         }
-        None
+        Ok(None)
     }
 
-    async fn list(&self, path: &str) -> Vec<Value> {
-        let (_, mut list) = self.ask(Method::GET, path, JSON, &Value::Null).await;
-        match list["items"].take() {
-            Value::Array(items) => items,
-            _ => Vec::new(),
+    /// The objects at `path`; `None` when the API does not give them.
+    async fn list(&self, path: &str) -> Option<Vec<Value>> {
+        match self.ask(Method::GET, path, JSON, &Value::Null).await {
+            (200, mut list) => match list["items"].take() {
+                Value::Array(items) => Some(items),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
