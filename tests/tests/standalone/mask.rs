@@ -1,4 +1,4 @@
-//! What no two servers answer alike: uids, times, resource versions, and tokens that are made of them.
+//! What no two servers answer alike: uids, times, ages, resource versions, and tokens that are made of them.
 
 use serde_json::Value;
 
@@ -14,6 +14,7 @@ pub fn masked(value: &Value) -> Value {
                 let mask = MEMBERS.iter().find(|(known, _)| known == name).map(|(_, mask)| *mask);
                 let value = match (mask, value) {
                     (Some(mask), Value::String(text)) if !text.is_empty() => mask.into(),
+                    (_, Value::Array(cells)) if name == "cells" => cells.iter().map(cell).collect(),
                     _ => masked(value),
                 };
                 (name.clone(), value)
@@ -24,6 +25,21 @@ pub fn masked(value: &Value) -> Value {
         Value::String(text) => text_of(text).into(),
         other => other.clone(),
     }
+}
+
+/// A cell of a table. The age of an object depends on when the request came, which a busy machine delays by seconds.
+fn cell(value: &Value) -> Value {
+    match value {
+        Value::String(text) if is_age(text) => "<age>".into(),
+        other => masked(other),
+    }
+}
+
+/// Whether `text` is an age as a table has it: numbers, each with its unit, as in `1s` and `2m3s`.
+fn is_age(text: &str) -> bool {
+    let mut numbers = text.split_inclusive(['s', 'm', 'h', 'd', 'y']).map(|part| &part[..part.len() - 1]);
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|letter| letter.is_ascii_digit());
+    text.ends_with(['s', 'm', 'h', 'd', 'y']) && numbers.all(is_number)
 }
 
 /// A text, with uids and times in it masked.
@@ -79,11 +95,13 @@ fn uids_times_and_versions_are_masked_wherever_they_are() {
         "metadata": {"uid": "x", "resourceVersion": "7", "creationTimestamp": "2024-01-01T00:00:00Z"},
         "message": "was 6dd2f3a0-0b0e-4a7e-9d0b-0123456789ab at 2024-01-01T00:00:00.123456Z, é",
         "items": [{"uid": ""}],
+        "rows": [{"cells": ["1s", "2m13s", "3d", "s", "mesh", "v1s", "", 7, null]}],
     });
     let expected = json!({
         "metadata": {"uid": "<uid>", "resourceVersion": "<version>", "creationTimestamp": "<time>"},
         "message": "was <uid> at <time>, é",
         "items": [{"uid": ""}],
+        "rows": [{"cells": ["<age>", "<age>", "<age>", "s", "mesh", "v1s", "", 7, null]}],
     });
     assert_eq!(masked(&value), expected);
 }
