@@ -45,6 +45,9 @@ pub enum Command {
     #[cfg(feature = "standalone")]
     Standalone(Box<crate::standalone::StandaloneArgs>),
 
+    #[cfg(feature = "init")]
+    Init(Box<crate::init::InitArgs>),
+
     // The help is that of the arguments.
     #[cfg(feature = "client")]
     #[command(flatten)]
@@ -123,6 +126,11 @@ impl Command {
             Self::Operator(args) => crate::server::run(|shutdown| crate::operator::run(*args, shutdown)),
             #[cfg(feature = "standalone")]
             Self::Standalone(args) => crate::server::run(|shutdown| crate::standalone::run(*args, shutdown)),
+            #[cfg(feature = "init")]
+            Self::Init(args) => {
+                crate::init::run(&args, &mut io::stdout().lock())?;
+                Ok(ExitCode::SUCCESS)
+            }
             #[cfg(feature = "client")]
             Self::Client(command) => crate::client::run(command),
             #[cfg(feature = "operator")]

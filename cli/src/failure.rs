@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Wrong usage, as clap itself has it.
-#[cfg(feature = "proxy")]
+#[cfg(any(feature = "init", feature = "proxy"))]
 const USAGE: u8 = 2;
 
 /// Says what failed and why, and answers the exit status.
@@ -35,6 +35,10 @@ fn line(error: &anyhow::Error) -> String {
 fn status(error: &anyhow::Error) -> ExitCode {
     #[cfg(feature = "proxy")]
     if error.is::<crate::proxy::OptionsRefused>() {
+        return ExitCode::from(USAGE);
+    }
+    #[cfg(feature = "init")]
+    if error.is::<crate::init::PlanError>() {
         return ExitCode::from(USAGE);
     }
     #[cfg(feature = "canary")]

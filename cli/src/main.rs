@@ -14,6 +14,8 @@ mod explain;
 mod failure;
 #[cfg(feature = "operator")]
 mod iam;
+#[cfg(feature = "init")]
+mod init;
 #[cfg(feature = "control-plane")]
 mod keys;
 mod log;
