@@ -45,6 +45,9 @@ pub enum Command {
     #[cfg(feature = "standalone")]
     Standalone(Box<crate::standalone::StandaloneArgs>),
 
+    #[cfg(feature = "doctor")]
+    Doctor(Box<crate::doctor::DoctorArgs>),
+
     #[cfg(feature = "init")]
     Init(Box<crate::init::InitArgs>),
 
@@ -100,6 +103,8 @@ impl Command {
         match self {
             #[cfg(feature = "client")]
             Self::Client(_) => false,
+            #[cfg(feature = "doctor")]
+            Self::Doctor(_) => false,
             _ => true,
         }
     }
@@ -126,6 +131,8 @@ impl Command {
             Self::Operator(args) => crate::server::run(|shutdown| crate::operator::run(*args, shutdown)),
             #[cfg(feature = "standalone")]
             Self::Standalone(args) => crate::server::run(|shutdown| crate::standalone::run(*args, shutdown)),
+            #[cfg(feature = "doctor")]
+            Self::Doctor(args) => crate::doctor::run(&args),
             #[cfg(feature = "init")]
             Self::Init(args) => {
                 crate::init::run(&args, &mut io::stdout().lock())?;

@@ -7,6 +7,8 @@ mod client;
 mod command;
 #[cfg(feature = "control-plane")]
 mod control_plane;
+#[cfg(feature = "doctor")]
+mod doctor;
 #[cfg(any(feature = "control-plane", feature = "operator"))]
 mod duration;
 #[cfg(feature = "operator")]

@@ -24,6 +24,7 @@ mod output;
 mod resources;
 mod session;
 mod status;
+mod survey;
 mod table;
 mod tabs;
 mod wait;
@@ -41,6 +42,7 @@ pub use files::FileOptions;
 pub use get::GetOptions;
 pub use output::Output;
 pub use session::{Place, Session, Streams};
+pub use survey::{Greeting, SurveyError, Surveyed};
 pub use wait::WaitOptions;
 
 /// The name that what is applied is managed under, unless another one is given.

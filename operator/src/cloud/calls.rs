@@ -164,6 +164,23 @@ impl AppMeshClient {
         })
     }
 
+    /// How many meshes there are; one page.
+    ///
+    /// # Errors
+    /// As of every call.
+    pub(super) async fn meshes(&self) -> Result<usize, Failure> {
+        self.reads.turn().await;
+        let answer = send!(self, "ListMeshes", self.client.list_meshes(), None)?;
+        let answer: serde_json::Value =
+            serde_json::from_slice(&answer).map_err(|error| malformed("ListMeshes", &error))?;
+        Ok(answer["meshes"].as_array().map_or(0, Vec::len))
+    }
+
+    /// Whether the last answer was one of a Fleetmesh control plane.
+    pub(super) fn is_fleetmesh(&self) -> bool {
+        self.takes_commits.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// The tags of the object `arn`; all pages.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::write_hook::WriteHooks;
 
 /// The region when nothing names one; a Fleetmesh control plane's default too.
-const DEFAULT_REGION: &str = "us-west-2";
+pub(super) const DEFAULT_REGION: &str = "us-west-2";
 /// Reads a second at AWS unless configured otherwise.
 const AWS_READS: f64 = 40.0;
 /// Writes a second at AWS unless configured otherwise.
@@ -71,12 +71,7 @@ impl AppMeshApi {
     /// # Errors
     /// The address is none, or a file of the endpoint's cannot be read.
     pub async fn of(endpoint: &CloudEndpoint) -> Result<Self, EndpointError> {
-        let trust = match &endpoint.ca_file {
-            None => Trust::system(),
-            Some(path) => {
-                Trust::file(path).map_err(|reason| EndpointError { flag: "--app-mesh-ca-file", reason })?
-            }
-        };
+        let trust = trust_of(endpoint)?;
         let shared = load(endpoint, &trust).await?;
         if let Some(url) = shared.endpoint_url() {
             check_address(url).map_err(|reason| EndpointError { flag: "--app-mesh-endpoint", reason })?;
@@ -137,6 +132,16 @@ impl AppMeshApi {
     }
 }
 
+/// Whom `endpoint` trusts.
+pub(super) fn trust_of(endpoint: &CloudEndpoint) -> Result<Trust, EndpointError> {
+    match &endpoint.ca_file {
+        None => Ok(Trust::system()),
+        Some(path) => {
+            Trust::file(path).map_err(|reason| EndpointError { flag: "--app-mesh-ca-file", reason })
+        }
+    }
+}
+
 /// Checks an address that was given by flag or environment: nothing is ever answered at one that is none.
 fn check_address(address: &str) -> Result<(), String> {
     let parsed = Url::parse(address).map_err(|error| error.to_string());
@@ -152,7 +157,7 @@ fn check_address(address: &str) -> Result<(), String> {
 }
 
 /// What the SDK finds out for `endpoint`.
-async fn load(endpoint: &CloudEndpoint, trust: &Trust) -> Result<SdkConfig, EndpointError> {
+pub(super) async fn load(endpoint: &CloudEndpoint, trust: &Trust) -> Result<SdkConfig, EndpointError> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(app_mesh_client(trust.clone()))
         .timeout_config(timeouts());

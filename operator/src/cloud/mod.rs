@@ -9,7 +9,9 @@ mod calls;
 mod client;
 mod commit;
 mod credentials;
+mod probe;
 
 pub use calls::AppMeshClient;
 pub use client::{AppMeshApi, CloudEndpoint, EndpointError};
 pub use commit::NotCommitted;
+pub use probe::{CredentialSource, EndpointList, EndpointProbe};

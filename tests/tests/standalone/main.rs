@@ -10,6 +10,7 @@
 mod access;
 mod commands;
 mod crash;
+mod doctor;
 mod init;
 mod kubectl;
 mod manifests;
