@@ -45,6 +45,9 @@ pub enum Command {
     #[cfg(feature = "standalone")]
     Standalone(Box<crate::standalone::StandaloneArgs>),
 
+    #[cfg(feature = "client")]
+    Export(Box<crate::export::ExportArgs>),
+
     #[cfg(feature = "doctor")]
     Doctor(Box<crate::doctor::DoctorArgs>),
 
@@ -102,7 +105,7 @@ impl Command {
     pub fn is_logged(&self) -> bool {
         match self {
             #[cfg(feature = "client")]
-            Self::Client(_) => false,
+            Self::Client(_) | Self::Export(_) => false,
             #[cfg(feature = "doctor")]
             Self::Doctor(_) => false,
             _ => true,
@@ -131,6 +134,8 @@ impl Command {
             Self::Operator(args) => crate::server::run(|shutdown| crate::operator::run(*args, shutdown)),
             #[cfg(feature = "standalone")]
             Self::Standalone(args) => crate::server::run(|shutdown| crate::standalone::run(*args, shutdown)),
+            #[cfg(feature = "client")]
+            Self::Export(args) => crate::export::run(&args),
             #[cfg(feature = "doctor")]
             Self::Doctor(args) => crate::doctor::run(&args),
             #[cfg(feature = "init")]

@@ -13,6 +13,8 @@ mod doctor;
 mod duration;
 #[cfg(feature = "operator")]
 mod explain;
+#[cfg(feature = "client")]
+mod export;
 mod failure;
 #[cfg(feature = "operator")]
 mod iam;
@@ -21,6 +23,8 @@ mod init;
 #[cfg(feature = "control-plane")]
 mod keys;
 mod log;
+#[cfg(feature = "init")]
+mod manifests;
 #[cfg(feature = "operator")]
 mod migrate;
 #[cfg(feature = "operator")]

@@ -1,4 +1,5 @@
-//! kubectl's commands for hosts without kubectl: apply, get, describe, delete, events, wait and diff, with its words and exit statuses.
+//! kubectl's commands for hosts without kubectl: apply, get, describe, delete, events, wait and diff, with its words and exit statuses;
+//! and what is exported from one API to another.
 //!
 //! They ask the Kubernetes API, which also makes the tables, and know no kind of their own. What is written is applied on the server's
 //! side, under a field manager of this program.
@@ -15,6 +16,7 @@ mod diff;
 mod error;
 mod event;
 mod events;
+mod export;
 mod fetch;
 mod files;
 mod get;
@@ -37,6 +39,7 @@ pub use describe::DescribeOptions;
 pub use diff::DiffOptions;
 pub use error::Error;
 pub use events::EventsOptions;
+pub use export::{Export, ExportFile, ExportOptions, export};
 pub use fetch::Query;
 pub use files::FileOptions;
 pub use get::GetOptions;

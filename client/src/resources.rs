@@ -92,6 +92,17 @@ impl Resources {
         self.0.iter().find(|one| one.kind == kind && one.api_version() == api_version)
     }
 
+    /// What can be listed of a group, each in its preferred version.
+    pub fn of_group(&self, group: &str) -> Vec<Resource> {
+        let mut found: Vec<Resource> = Vec::new();
+        for one in self.0.iter().filter(|one| one.is_listed && one.group == group) {
+            if !found.iter().any(|known| known.plural == one.plural) {
+                found.push(one.clone());
+            }
+        }
+        found
+    }
+
     /// The resources of a category, such as `all`.
     pub fn of_category(&self, name: &str) -> Vec<&Resource> {
         let mut found: Vec<&Resource> = Vec::new();

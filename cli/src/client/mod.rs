@@ -10,7 +10,6 @@ use anyhow::Context as _;
 use fleetmesh_client::{Command, Error, Place, Streams};
 
 pub use args::ClientCommand;
-#[cfg(feature = "doctor")]
 pub use selection::PlaceArgs;
 
 /// Runs the command to its end. What it answers is on standard output, and why it was not done on standard error, in kubectl's words

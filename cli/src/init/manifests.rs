@@ -1,14 +1,7 @@
 //! The files of a plan, written as a person would: one object in each, with a comment on what it is for. Pure.
 
 use super::plan::{Plan, Protocol, Service};
-
-/// A file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Manifest {
-    /// Without a folder.
-    pub name: String,
-    pub text: String,
-}
+use crate::manifests::Manifest;
 
 /// The head of a manifest of ours.
 const HEAD: &str = "apiVersion: fleetmesh.dev/v1alpha1\n";
@@ -27,7 +20,12 @@ pub fn render(plan: &Plan) -> Vec<Manifest> {
     }
     let width = (files.len() - 1).to_string().len().max(2);
     let numbered = files.into_iter().enumerate();
-    numbered.map(|(at, (name, text))| Manifest { name: format!("{at:0width$}-{name}.yaml"), text }).collect()
+    let manifest = |(at, (name, text)): (usize, (String, String))| Manifest {
+        name: format!("{at:0width$}-{name}.yaml"),
+        text,
+        is_private: false,
+    };
+    numbered.map(manifest).collect()
 }
 
 fn namespace(plan: &Plan) -> String {

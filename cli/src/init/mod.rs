@@ -1,8 +1,7 @@
 //! `fleetmesh init`: writes a first mesh for the services that are named, as manifests. `plan` checks the names and `manifests` renders
-//! the files, both pure; `files` writes them.
+//! the files, both pure.
 
 mod args;
-mod files;
 mod manifests;
 mod name;
 mod plan;
@@ -25,7 +24,7 @@ pub use plan::PlanError;
 pub fn run(args: &InitArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let plan = args.plan()?;
     let manifests = manifests::render(&plan);
-    let left = files::write(&args.folder, &manifests, args.force)?;
+    let left = crate::manifests::write(&args.folder, &manifests, args.force)?;
     let names: Vec<&str> = manifests.iter().map(|manifest| manifest.name.as_str()).collect();
     let text = report(&args.folder, &names, &left);
     out.write_all(text.as_bytes()).context("cannot write to standard output")

@@ -5,8 +5,9 @@ use std::fs;
 use clap::Parser;
 
 use super::args::InitArgs;
-use super::manifests::{Manifest, render};
+use super::manifests::render;
 use super::{PlanError, quoted, run};
+use crate::manifests::Manifest;
 
 #[derive(Parser)]
 struct Line {

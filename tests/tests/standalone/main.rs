@@ -11,6 +11,7 @@ mod access;
 mod commands;
 mod crash;
 mod doctor;
+mod export;
 mod init;
 mod kubectl;
 mod manifests;
