@@ -39,7 +39,8 @@ pub(crate) async fn seed(
 ) -> Result<(), SeedError> {
     let mut objects = Vec::new();
     for name in NAMESPACES {
-        let object = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
+        let metadata = json!({ "name": name, "managedFields": [managed_namespace()] });
+        let object = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": metadata });
         objects.push((state::NAMESPACES, object));
     }
     for definition in definitions {
@@ -48,6 +49,18 @@ pub(crate) async fn seed(
     // Together, so that they wait for the disk once.
     let puts = objects.into_iter().map(|(name, object)| put(store, resources, name, object));
     futures::future::try_join_all(puts).await.map(drop)
+}
+
+/// Who set what of a namespace that is there from the beginning, as kube-apiserver says of its own.
+fn managed_namespace() -> Value {
+    json!({
+        "manager": "kube-apiserver",
+        "operation": "Update",
+        "apiVersion": "v1",
+        "time": Api::fresh().time(),
+        "fieldsType": "FieldsV1",
+        "fieldsV1": { "f:metadata": { "f:labels": { ".": {}, "f:kubernetes.io/metadata.name": {} } } },
+    })
 }
 
 /// A definition, with the members that an API server adds.

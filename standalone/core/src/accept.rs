@@ -7,8 +7,14 @@
 
 use crate::resource::Resource;
 
-/// The media types of answers, as a `NotAcceptable` names them.
-pub const MEDIA_TYPES: [&str; 2] = ["application/json", "application/yaml"];
+/// The media types that a `NotAcceptable` to `header` names. kube-apiserver names protobuf, too: here it is left out where it
+/// was asked for, as it is not answered.
+pub fn media_types(header: &str) -> &'static [&'static str] {
+    const ALL: [&str; 3] = ["application/json", "application/yaml", PROTOBUF];
+    if header.contains(PROTOBUF) { &ALL[..2] } else { &ALL }
+}
+
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// How an answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +143,7 @@ fn clause(text: &str) -> Option<Clause<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Accepted, Format, Transform, clauses, negotiate};
+    use super::{Accepted, Format, Transform, clauses, media_types, negotiate};
 
     fn table(transform: &Transform) -> bool {
         transform.kind == "Table" && transform.group == "meta.k8s.io" && transform.version == "v1"
@@ -169,6 +175,15 @@ mod tests {
         assert_eq!(kind("text/html"), None);
         assert_eq!(kind("application"), None);
         assert_eq!(kind("application/json;stream=other"), None);
+    }
+
+    #[test]
+    fn what_is_not_answered_is_not_offered_to_whom_asks_for_it() {
+        assert_eq!(media_types("text/html").len(), 3);
+        assert_eq!(
+            media_types("application/vnd.kubernetes.protobuf;q=1"),
+            ["application/json", "application/yaml"]
+        );
     }
 
     #[test]

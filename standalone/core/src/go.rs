@@ -1,8 +1,26 @@
 //! Values as Go prints them: messages of the API server and of kubectl have them in its own spelling.
 
+mod base64;
+mod syntax;
+
 use std::fmt::Write as _;
 
 use serde_json::{Map, Number, Value};
+
+pub use base64::base64_error;
+pub use syntax::syntax_error;
+
+/// The type of a value in errors of `encoding/json`.
+pub fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
 
 /// A value in a field error: quoted, plain or JSON, by its type.
 pub fn value(value: &Value) -> String {

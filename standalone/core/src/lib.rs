@@ -6,6 +6,7 @@
 
 pub mod accept;
 pub mod apply;
+pub mod body;
 pub mod discovery;
 pub mod event;
 pub mod go;

@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use crate::apply::{ApplyError, FieldManager, Subresource};
-use crate::patch::{PatchError, json_patch, merge_patch, strategic_merge_patch, unknown_members};
+use crate::patch::{PatchError, json_patch, merge_patch, printed, strategic_merge_patch, unknown_members};
 use crate::resource::{Resource, Resources};
-use crate::schema::{BuiltinKind, CustomSchema, CustomSchemaError, Verdict, builtin};
+use crate::schema::{BuiltinKind, CustomSchema, CustomSchemaError, OtherErrors, Verdict, builtin};
 use crate::status::{FieldError, FieldErrorKind, Status, StatusCause};
 use crate::store::update::Part;
+use crate::store::{check, names, scale};
 
 /// What is done about fields that the schema does not know: the parameter `fieldValidation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,7 +165,7 @@ impl ObjectSchema {
             _ => return Err(Status::unsupported_media_type(self.patches())),
         };
         let mut object = patched.map_err(|error| failed_patch(&error))?;
-        let text = object.to_string();
+        let text = printed(&object, patch);
         let unknown = self.normalize(&mut object).map_err(|why| self.unread(&text, why))?;
         let of_patch =
             if media_type == "application/json-patch+json" { unknown_members(patch) } else { Vec::new() };
@@ -280,15 +281,23 @@ impl ObjectSchema {
         part: Part,
     ) -> Result<Vec<String>, Status> {
         let Self::Custom(schema) = self else { return Ok(Vec::new()) };
-        let Verdict { errors, warnings } = match live {
-            None => schema.validate_create(object),
-            Some(live) if part == Part::Status => schema.validate_status_update(object, live),
-            Some(live) => schema.validate_update(object, live),
+        let found = OtherErrors {
+            before: live.map_or_else(
+                || check::created(resource, object),
+                |live| check::updated(resource, live, object),
+            ),
+            after: scale::errors(resource, object, part),
+        };
+        let Verdict { errors, mut warnings } = match live {
+            None => schema.validate_create(object, found),
+            Some(live) if part == Part::Status => schema.validate_status_update(object, live, found),
+            Some(live) => schema.validate_update(object, live, found),
         };
         if !errors.is_empty() {
             let name = crate::store::metadata::text(object, "name");
             return Err(Status::invalid(&resource.group, &resource.kind, name, &errors));
         }
+        warnings.extend(names::finalizer_warnings(live, object));
         schema.normalize_applied(object);
         Ok(warnings)
     }

@@ -2,9 +2,9 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use fleetmesh_standalone_core::protobuf;
 use fleetmesh_standalone_core::schema::{Decoded, decode};
 use fleetmesh_standalone_core::status::Status;
+use fleetmesh_standalone_core::{body, go, protobuf};
 use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::Value;
@@ -29,19 +29,10 @@ pub(crate) async fn bytes(body: Body) -> Result<Bytes, Status> {
     }
 }
 
-/// JSON, with the members that are there twice.
-fn json(bytes: &[u8]) -> Result<Decoded, Status> {
-    decode(bytes).map_err(|error| {
-        Status::bad_request(format!("the object provided is unrecognized (must be of type Object): {error}"))
-    })
-}
-
 /// YAML, of which JSON is a part.
-pub(crate) fn yaml(bytes: &[u8]) -> Result<Value, Status> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| Status::bad_request("error converting YAML to JSON: it is not UTF-8"))?;
-    serde_saphyr::from_str(text)
-        .map_err(|error| Status::bad_request(format!("error converting YAML to JSON: {error}")))
+pub(crate) fn yaml(bytes: &[u8]) -> Result<Value, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "error converting YAML to JSON: it is not UTF-8")?;
+    serde_saphyr::from_str(text).map_err(|error| format!("error converting YAML to JSON: {error}"))
 }
 
 impl ApiRequest<'_> {
@@ -51,33 +42,42 @@ impl ApiRequest<'_> {
         header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 
-    /// The object in the body. What an envelope leaves out is that of `expected`, a version and a kind.
-    async fn read(&self, body: Body, expected: (&str, &str)) -> Result<Decoded, Status> {
-        let media_type = self.media_type();
+    /// The object in the body, which is of the resource.
+    pub(super) async fn object(&self, body: Body) -> Result<Decoded, Status> {
+        let (media_type, resource) = (self.media_type(), self.resource());
         let bytes = bytes(body).await?;
-        if bytes.is_empty() {
-            return Ok(Decoded { value: Value::Null, duplicates: Vec::new() });
-        }
         match media_type.as_str() {
-            "" | "application/json" => json(&bytes),
-            "application/yaml" => Ok(Decoded { value: yaml(&bytes)?, duplicates: Vec::new() }),
-            "application/vnd.kubernetes.protobuf" => {
-                let value = protobuf::decode(&bytes, expected);
-                let value = value.map_err(|error| Status::bad_request(error.to_string()))?;
+            "" | "application/json" => body::json(&bytes, resource),
+            "application/yaml" => {
+                let value = yaml(&bytes).map_err(|why| body::unrecognized(&resource.kind, why, &bytes));
+                let mut value = value.map_err(Status::bad_request)?;
+                body::check_type(&mut value, resource, &bytes)?;
                 Ok(Decoded { value, duplicates: Vec::new() })
+            }
+            "application/vnd.kubernetes.protobuf" => {
+                let value = protobuf::decode(&bytes, (&resource.api_version(), &resource.kind));
+                let value = value.map_err(|error| Status::bad_request(error.message(&resource.kind, &bytes)));
+                Ok(Decoded { value: value?, duplicates: Vec::new() })
             }
             _ => Err(Status::unsupported_media_type(&ACCEPTED)),
         }
     }
 
-    /// The object in the body, which is of the resource.
-    pub(super) async fn object(&self, body: Body) -> Result<Decoded, Status> {
-        let version = self.resource().api_version();
-        self.read(body, (&version, &self.resource().kind)).await
-    }
-
     /// The options in the body of a deletion, if it has one.
     pub(super) async fn options(&self, body: Body) -> Result<Value, Status> {
-        Ok(self.read(body, ("v1", "DeleteOptions")).await?.value)
+        let media_type = self.media_type();
+        let bytes = bytes(body).await?;
+        if bytes.is_empty() {
+            return Ok(Value::Null);
+        }
+        match media_type.as_str() {
+            "" | "application/json" => decode(&bytes).map(|decoded| decoded.value).map_err(|error| {
+                Status::bad_request(go::syntax_error(&bytes).unwrap_or_else(|| error.to_string()))
+            }),
+            "application/yaml" => yaml(&bytes).map_err(Status::bad_request),
+            "application/vnd.kubernetes.protobuf" => protobuf::decode(&bytes, ("v1", "DeleteOptions"))
+                .map_err(|error| Status::bad_request(error.to_string())),
+            _ => Err(Status::unsupported_media_type(&ACCEPTED)),
+        }
     }
 }

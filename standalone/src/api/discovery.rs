@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::response::Response;
-use fleetmesh_standalone_core::accept::MEDIA_TYPES;
+use fleetmesh_standalone_core::accept::media_types;
 use fleetmesh_standalone_core::discovery::{
     AGGREGATED, Root, accept, aggregated, core_versions, etag, group, groups, resource_list,
 };
@@ -57,7 +57,8 @@ impl Discovery {
         if head.method != Method::GET {
             return Err(Status::method_not_allowed());
         }
-        let accepted = accept(header(head, ACCEPT)).ok_or_else(|| Status::not_acceptable(&MEDIA_TYPES))?;
+        let accepted = accept(header(head, ACCEPT));
+        let accepted = accepted.ok_or_else(|| Status::not_acceptable(media_types(header(head, ACCEPT))))?;
         let whole = self.aggregated.get(path).filter(|_| accepted.transform.is_some());
         Ok(Some(match whole {
             None => answer::json(200, plain.clone()),

@@ -2,18 +2,21 @@
 
 use axum::body::Body;
 use axum::response::Response;
+use fleetmesh_standalone_core::schema::Decoded;
 use fleetmesh_standalone_core::status::Status;
 use fleetmesh_standalone_core::store::create;
 use serde_json::json;
 
-use super::{Api, ApiRequest};
+use super::{Api, ApiRequest, answer};
 
 impl ApiRequest<'_> {
     pub(super) async fn review(&self, body: Body) -> Result<Response, Status> {
-        let view = self.view()?;
-        let mut review = self.object(body).await?.value;
+        let (view, validation) = (self.view()?, self.validation("CreateOptions")?);
+        let Decoded { value: mut review, duplicates } = self.object(body).await?;
         let resource = self.resource();
         create::place(resource, "", None, &mut review)?;
+        let warnings = self.schema().decoded(resource, &mut review, &duplicates, validation)?;
+        review = self.schema().managed(resource, None, review, &self.writer());
         review["status"] = match resource.kind.as_str() {
             "SelfSubjectReview" => {
                 review["metadata"]["creationTimestamp"] = Api::fresh().time().into();
@@ -26,6 +29,6 @@ impl ApiRequest<'_> {
                 "incomplete": false,
             }),
         };
-        view.object(201, review)
+        Ok(answer::warned(view.object(201, review)?, &warnings))
     }
 }

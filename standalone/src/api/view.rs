@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use fleetmesh_standalone_core::accept::{self, Accepted, Format, MEDIA_TYPES};
+use fleetmesh_standalone_core::accept::{self, Accepted, Format, media_types};
 use fleetmesh_standalone_core::event;
 use fleetmesh_standalone_core::resource::Resource;
 use fleetmesh_standalone_core::status::Status;
@@ -66,12 +66,12 @@ impl View {
         is_watch: bool,
     ) -> Result<Self, Status> {
         let accepted = accept::for_resource(header, is_watch, resource);
-        let accepted = accepted.ok_or_else(|| Status::not_acceptable(&MEDIA_TYPES))?;
+        let accepted = accepted.ok_or_else(|| Status::not_acceptable(media_types(header)))?;
         let shape = match &accepted.transform {
             None => Shape::Whole,
             Some(transform) if transform.kind == "Table" => {
                 let columns = Columns::of(resource).map_err(|error| Status::internal_error(&error))?;
-                let columns = columns.ok_or_else(|| Status::not_acceptable(&MEDIA_TYPES))?;
+                let columns = columns.ok_or_else(|| Status::not_acceptable(media_types(header)))?;
                 let include = IncludeObject::parse(include).map_err(Status::bad_request)?;
                 Shape::Table(Box::new(columns), include, transform.version.clone())
             }

@@ -84,7 +84,7 @@ impl ApiRequest<'_> {
         let Decoded { value: mut object, duplicates } = self.object(body).await?;
         create::place(self.resource(), self.namespace(), None, &mut object)?;
         let mut warnings = self.schema().decoded(self.resource(), &mut object, &duplicates, validation)?;
-        create::check_new(self.resource(), &object)?;
+        create::check_new(&object)?;
         definitions::may_write(self.resource(), self.same_named(&object).as_ref(), &object)?;
         let object = self.schema().managed(self.resource(), None, object, &self.writer());
         let object = self.stored_form(object);

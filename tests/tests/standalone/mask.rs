@@ -42,7 +42,7 @@ fn is_age(text: &str) -> bool {
     text.ends_with(['s', 'm', 'h', 'd', 'y']) && numbers.all(is_number)
 }
 
-/// A text, with uids and times in it masked.
+/// A text, with uids, times and resource versions in it masked.
 pub fn text_of(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -52,6 +52,9 @@ pub fn text_of(text: &str) -> String {
             rest = &rest[length..];
         } else if let Some(length) = time(rest) {
             out.push_str("<time>");
+            rest = &rest[length..];
+        } else if let Some(length) = version(&out, rest) {
+            out.push_str("<version>");
             rest = &rest[length..];
         } else {
             out.push(letter);
@@ -88,18 +91,32 @@ fn time(text: &str) -> Option<usize> {
     rest[fraction..].starts_with('Z').then_some(19 + fraction + 1)
 }
 
+/// How many bytes of the beginning of `text` are a resource version, which what is before it says: a member of an object in a
+/// message, or the words about a precondition.
+fn version(before: &str, text: &str) -> Option<usize> {
+    let member = before.trim_end_matches(['\\', '"', ':']);
+    let is_named = member.len() < before.len() && member.ends_with("resourceVersion")
+        || before.ends_with("ResourceVersion in record (");
+    let length = text.bytes().take_while(u8::is_ascii_digit).count();
+    (is_named && length > 0).then_some(length)
+}
+
 #[test]
 fn uids_times_and_versions_are_masked_wherever_they_are() {
     use serde_json::json;
     let value = json!({
         "metadata": {"uid": "x", "resourceVersion": "7", "creationTimestamp": "2024-01-01T00:00:00Z"},
         "message": "was 6dd2f3a0-0b0e-4a7e-9d0b-0123456789ab at 2024-01-01T00:00:00.123456Z, é",
+        "object": r#"{\"resourceVersion\":\"77\",\"n\":\"7\"} and {"resourceVersion":"8"}"#,
+        "precondition": "the ResourceVersion in record (90) is not (1)",
         "items": [{"uid": ""}],
         "rows": [{"cells": ["1s", "2m13s", "3d", "s", "mesh", "v1s", "", 7, null]}],
     });
     let expected = json!({
         "metadata": {"uid": "<uid>", "resourceVersion": "<version>", "creationTimestamp": "<time>"},
         "message": "was <uid> at <time>, é",
+        "object": r#"{\"resourceVersion\":\"<version>\",\"n\":\"7\"} and {"resourceVersion":"<version>"}"#,
+        "precondition": "the ResourceVersion in record (<version>) is not (1)",
         "items": [{"uid": ""}],
         "rows": [{"cells": ["<age>", "<age>", "<age>", "s", "mesh", "v1s", "", 7, null]}],
     });

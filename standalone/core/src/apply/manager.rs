@@ -123,7 +123,10 @@ impl<'s> FieldManager<'s> {
                 time: None,
             });
             owned.fields = owned.fields.union(&fields);
-            owned.time = Some(now.to_owned());
+            // kube-apiserver keeps no time of who sets the number of a `Scale`.
+            if self.subresource != Subresource::Scale {
+                owned.time = Some(now.to_owned());
+            }
         }
         cap(&mut managed);
         Some(managed)
@@ -170,7 +173,8 @@ impl<'s> FieldManager<'s> {
         let text = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default();
         let (api_version, kind) = (text("apiVersion"), text("kind"));
         if api_version != self.api_version || kind != self.kind {
-            return Err(ApplyError::BadRequest(format!("invalid object type: {api_version}, Kind={kind}")));
+            let named = type_name(api_version, kind);
+            return Err(ApplyError::BadRequest(format!("invalid object type: {named}")));
         }
         if config.pointer("/metadata/managedFields").is_some_and(|fields| !fields.is_null()) {
             return Err(ApplyError::BadRequest("metadata.managedFields must be nil".to_owned()));
@@ -291,8 +295,14 @@ fn uid(object: &Value) -> &str {
 /// An object as the API server names it in these errors: `namespace/name; group/version, Kind=Kind`.
 fn printed_name(object: &Value, api_version: &str, kind: &str) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let version = if api_version.contains('/') { api_version.to_owned() } else { format!("/{api_version}") };
-    format!("{}/{}; {version}, Kind={kind}", text("/metadata/namespace"), text("/metadata/name"))
+    let named = type_name(api_version, kind);
+    format!("{}/{}; {named}", text("/metadata/namespace"), text("/metadata/name"))
+}
+
+/// A type as Go prints it: `group/version, Kind=Kind`.
+fn type_name(api_version: &str, kind: &str) -> String {
+    let separator = if api_version.contains('/') { "" } else { "/" };
+    format!("{separator}{api_version}, Kind={kind}")
 }
 
 #[cfg(test)]

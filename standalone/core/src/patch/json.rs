@@ -50,26 +50,15 @@ pub fn unknown_members(patch: &Value) -> Vec<String> {
 fn undecodable(patch: &Value) -> PatchError {
     PatchError::BadRequest(format!(
         "error decoding patch: json: cannot unmarshal {} into Go value of type []handlers.jsonPatchOp",
-        go_name(patch)
+        crate::go::kind(patch)
     ))
 }
 
 fn undecodable_operation(operation: &Value) -> PatchError {
     PatchError::BadRequest(format!(
         "error decoding patch: json: cannot unmarshal {} into Go value of type handlers.jsonPatchOp",
-        go_name(operation)
+        crate::go::kind(operation)
     ))
-}
-
-pub(super) fn go_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 fn apply(document: &mut Value, operation: &Map<String, Value>, copied: &mut usize) -> Result<(), String> {
@@ -217,7 +206,7 @@ fn parent_of<'d>(document: &'d mut Value, path: &str) -> Option<(&'d mut Value, 
     Some((parent, unescaped(last)))
 }
 
-fn unescaped(step: &str) -> String {
+pub(super) fn unescaped(step: &str) -> String {
     step.replace("~1", "/").replace("~0", "~")
 }
 

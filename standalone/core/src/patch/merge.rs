@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 
 use super::PatchError;
-use super::json::go_name;
 
 /// Applies a JSON merge patch.
 ///
@@ -13,7 +12,7 @@ pub fn merge_patch(object: &Value, patch: &Value) -> Result<Value, PatchError> {
     let Value::Object(patch) = patch else {
         return Err(PatchError::BadRequest(format!(
             "error decoding patch: json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
-            go_name(patch)
+            crate::go::kind(patch)
         )));
     };
     let mut merged = object.clone();

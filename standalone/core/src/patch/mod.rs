@@ -5,10 +5,12 @@
 mod json;
 mod merge;
 mod order;
+mod printed;
 mod strategic;
 
 pub use json::{MAX_COPIED, MAX_OPERATIONS, json_patch, unknown_members};
 pub use merge::merge_patch;
+pub(crate) use printed::printed;
 pub use strategic::strategic_merge_patch;
 
 /// Why a patch is not applied.
@@ -27,6 +29,18 @@ pub enum PatchError {
     /// 500 without a reason: the API server has no better answer.
     #[error("{0}")]
     Internal(String),
+}
+
+/// What is said of a patch of this media type that is no JSON; `error` is what the decoder found. Where unknown fields are ignored,
+/// another decoder of kube-apiserver's reads it, with other words.
+pub fn undecodable(media_type: &str, ignores: bool, body: &[u8], error: &serde_json::Error) -> String {
+    let why = crate::go::syntax_error(body).unwrap_or_else(|| error.to_string());
+    match media_type {
+        "application/merge-patch+json" if ignores => "Invalid JSON Patch".to_owned(),
+        "application/strategic-merge-patch+json" => why,
+        _ if ignores => why,
+        _ => format!("error decoding patch: {why}"),
+    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub fn strategic_merge_patch(object: &Value, patch: &Value, schema: &Schema) -> 
     let (Value::Object(members), Value::Object(patch)) = (object, patch) else {
         return Err(PatchError::BadRequest(format!(
             "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
-            super::json::go_name(patch)
+            crate::go::kind(patch)
         )));
     };
     merge_members(members.clone(), patch.clone(), Some(schema)).map(Value::Object)

@@ -37,6 +37,11 @@ pub(super) fn decode(api_version: &str, kind: &str, raw: &[u8]) -> Result<Value,
     }
 }
 
+/// Whether objects of this type have a message here.
+pub(super) fn is_known(api_version: &str, kind: &str) -> bool {
+    !matches!(decode(api_version, kind, &[]), Err(Cause::Unregistered { .. }))
+}
+
 /// Whether a kind is that of a request's options, which are in every group.
 pub(super) fn is_options(kind: &str) -> bool {
     matches!(kind, "DeleteOptions" | "CreateOptions" | "UpdateOptions" | "PatchOptions")

@@ -15,6 +15,8 @@ use k8s_pb::apimachinery::pkg::runtime::Unknown;
 use prost::Message as _;
 use serde_json::Value;
 
+use crate::body;
+
 /// The media type of such a body.
 pub const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
 
@@ -80,30 +82,15 @@ impl From<Cause> for Error {
 }
 
 impl Error {
-    /// The message of a `BadRequest` to a request with `body` for an object of `kind`.
-    pub fn message(&self, kind: &str, body: &[u8]) -> String {
+    /// The message of a `BadRequest` to a request with `sent` for an object of `kind`.
+    pub fn message(&self, kind: &str, sent: &[u8]) -> String {
         let cause = &self.cause;
         match &self.read_as {
             Some((version, read)) => {
                 format!("{read} in version {version:?} cannot be handled as a {kind}: {cause}")
             }
-            None => format!(
-                "the object provided is unrecognized (must be of type {kind}): {cause} ({})",
-                summary(body)
-            ),
+            None => body::unrecognized(kind, cause, sent),
         }
-    }
-}
-
-/// The beginning of a body, as text if it may be JSON, else in hexadecimal.
-fn summary(body: &[u8]) -> String {
-    const LENGTH: usize = 30;
-    let start = body.get(..LENGTH).unwrap_or(body);
-    let more = if body.len() > LENGTH { " ..." } else { "" };
-    match body.first() {
-        None => "<empty>".to_owned(),
-        Some(b'{') => format!("{}{more}", String::from_utf8_lossy(start)),
-        Some(_) => format!("{}{more}", start.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
     }
 }
 
@@ -139,6 +126,20 @@ pub fn decode(body: &[u8], expected: (&str, &str)) -> Result<Value, Error> {
         members.insert("kind".to_owned(), kind.into());
     }
     Ok(object)
+}
+
+/// What is wrong with an object of the type `read`, an `apiVersion` and a kind, in a request that is about `expected`; nothing when
+/// both are of one kind. The API server compares versions later.
+pub(crate) fn mismatch(read: (&str, &str), expected: (&str, &str)) -> Option<Error> {
+    let cause = if !kinds::is_known(read.0, read.1) {
+        Cause::Unregistered { api_version: read.0.to_owned(), kind: read.1.to_owned() }
+    } else if read.1 != expected.1 {
+        other_kind(read, expected)
+    } else {
+        return None;
+    };
+    let version = read.0.rsplit('/').next().unwrap_or_default();
+    Some(Error { cause, read_as: Some((version.to_owned(), read.1.to_owned())) })
 }
 
 /// Objects are converted to the API server's own types, which it names by their group; options have none.

@@ -71,6 +71,10 @@ impl Parameters {
     }
 }
 
+/// How a resource version is meant.
+const MATCH: &str = "resourceVersionMatch";
+const WITH_TOKEN: &str = "resourceVersionMatch is forbidden when continue is provided";
+
 /// `ListOptions`, but for selectors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListOptions {
@@ -90,9 +94,13 @@ pub struct ListOptions {
     pub initial_events: Option<bool>,
 }
 
-fn forbidden(member: &str, why: &str) -> Status {
-    let error = FieldError::new(FieldErrorKind::Forbidden, member, None, why);
-    Status::invalid("meta.k8s.io", "ListOptions", "", &[error])
+fn forbidden(member: &str, why: &str) -> FieldError {
+    FieldError::new(FieldErrorKind::Forbidden, member, None, why)
+}
+
+fn unsupported(matches: &str, supported: &str) -> FieldError {
+    let why = format!("supported values: {supported}");
+    FieldError::new(FieldErrorKind::NotSupported, MATCH, Some(matches.into()), why)
 }
 
 impl ListOptions {
@@ -131,62 +139,9 @@ impl ListOptions {
     }
 
     fn check(&self, matches: &str, is_watch: bool) -> Result<(), Status> {
-        match matches {
-            "" => {}
-            "Exact" | "NotOlderThan" if is_watch => {
-                if self.initial_events.is_none() {
-                    return Err(forbidden(
-                        "resourceVersionMatch",
-                        "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-                    ));
-                }
-                if matches == "Exact" {
-                    return Err(forbidden(
-                        "resourceVersionMatch",
-                        "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-                    ));
-                }
-            }
-            "Exact" | "NotOlderThan" => {
-                if self.revision.is_none() {
-                    return Err(forbidden(
-                        "resourceVersionMatch",
-                        "resourceVersionMatch is forbidden unless resourceVersion is provided",
-                    ));
-                }
-                if self.token.is_some() {
-                    return Err(forbidden(
-                        "resourceVersionMatch",
-                        "resourceVersionMatch is forbidden when continue is provided",
-                    ));
-                }
-                if self.is_exact && self.revision == Some(0) {
-                    return Err(forbidden(
-                        "resourceVersionMatch",
-                        "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
-                    ));
-                }
-            }
-            other => {
-                let error = FieldError::new(
-                    FieldErrorKind::NotSupported,
-                    "resourceVersionMatch",
-                    Some(other.into()),
-                    "supported values: \"Exact\", \"NotOlderThan\", \"\"",
-                );
-                return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &[error]));
-            }
-        }
-        if self.initial_events.is_some() {
-            if !is_watch {
-                return Err(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
-            }
-            if matches.is_empty() {
-                return Err(forbidden(
-                    "resourceVersionMatch",
-                    "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-                ));
-            }
+        let errors = if is_watch { self.watch_errors(matches) } else { self.list_errors(matches) };
+        if !errors.is_empty() {
+            return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors));
         }
         if self.token.is_some() && self.revision.is_some_and(|revision| revision != 0) {
             return Err(Status::bad_request(
@@ -194,5 +149,51 @@ impl ListOptions {
             ));
         }
         Ok(())
+    }
+
+    fn list_errors(&self, matches: &str) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        if !matches.is_empty() {
+            if self.revision.is_none() {
+                let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+                errors.push(forbidden(MATCH, why));
+            }
+            if self.token.is_some() {
+                errors.push(forbidden(MATCH, WITH_TOKEN));
+            }
+            if !matches!(matches, "Exact" | "NotOlderThan") {
+                errors.push(unsupported(matches, "\"Exact\", \"NotOlderThan\", \"\""));
+            }
+            if self.is_exact && self.revision == Some(0) {
+                let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+                errors.push(forbidden(MATCH, why));
+            }
+        }
+        if self.initial_events.is_some() {
+            errors.push(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
+        }
+        errors
+    }
+
+    fn watch_errors(&self, matches: &str) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        if self.initial_events.is_some() && matches != "NotOlderThan" {
+            let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+            errors.push(forbidden(MATCH, why));
+        }
+        if matches.is_empty() {
+            return errors;
+        }
+        if self.initial_events.is_none() {
+            let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            errors.push(forbidden(MATCH, why));
+        }
+        if matches != "NotOlderThan" {
+            errors.push(unsupported(matches, "\"NotOlderThan\""));
+        }
+        if self.token.is_some() {
+            errors.push(forbidden(MATCH, WITH_TOKEN));
+        }
+        errors
     }
 }

@@ -1,14 +1,16 @@
 //! The built-in kinds that this API serves.
 
+mod types;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use base64::Engine as _;
 use serde_json::{Map, Value, json};
 
-use super::metadata;
 use super::shape::Schema;
 use super::typed::{TypeMismatch, coerce};
+use types::whole;
 
 /// A kind of Kubernetes' own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,11 +29,17 @@ pub enum BuiltinKind {
     Secret,
     /// `v1` ServiceAccount.
     ServiceAccount,
+    /// `authentication.k8s.io/v1` SelfSubjectReview.
+    SelfSubjectReview,
+    /// `authorization.k8s.io/v1` SelfSubjectAccessReview.
+    SelfSubjectAccessReview,
+    /// `authorization.k8s.io/v1` SelfSubjectRulesReview.
+    SelfSubjectRulesReview,
 }
 
 impl BuiltinKind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Namespace,
         Self::Event,
         Self::EventsEvent,
@@ -39,6 +47,9 @@ impl BuiltinKind {
         Self::ConfigMap,
         Self::Secret,
         Self::ServiceAccount,
+        Self::SelfSubjectReview,
+        Self::SelfSubjectAccessReview,
+        Self::SelfSubjectRulesReview,
     ];
 
     /// The kind with this `apiVersion` and `kind`.
@@ -53,6 +64,8 @@ impl BuiltinKind {
         match self {
             Self::EventsEvent => "events.k8s.io/v1",
             Self::Lease => "coordination.k8s.io/v1",
+            Self::SelfSubjectReview => "authentication.k8s.io/v1",
+            Self::SelfSubjectAccessReview | Self::SelfSubjectRulesReview => "authorization.k8s.io/v1",
             Self::Namespace | Self::Event | Self::ConfigMap | Self::Secret | Self::ServiceAccount => "v1",
         }
     }
@@ -67,6 +80,9 @@ impl BuiltinKind {
             Self::ConfigMap => "ConfigMap",
             Self::Secret => "Secret",
             Self::ServiceAccount => "ServiceAccount",
+            Self::SelfSubjectReview => "SelfSubjectReview",
+            Self::SelfSubjectAccessReview => "SelfSubjectAccessReview",
+            Self::SelfSubjectRulesReview => "SelfSubjectRulesReview",
         }
     }
 
@@ -82,6 +98,10 @@ impl BuiltinKind {
             Self::EventsEvent => json!({"eventTime": null, "regarding": {}, "deprecatedSource": {},
                 "deprecatedFirstTimestamp": null, "deprecatedLastTimestamp": null}),
             Self::Lease => json!({"spec": {}}),
+            Self::SelfSubjectReview => json!({"status": {"userInfo": {}}}),
+            Self::SelfSubjectAccessReview => json!({"spec": {}, "status": {"allowed": false}}),
+            Self::SelfSubjectRulesReview => json!({"spec": {},
+                "status": {"resourceRules": null, "nonResourceRules": null, "incomplete": false}}),
             Self::ConfigMap | Self::Secret | Self::ServiceAccount => json!({}),
         };
         object["apiVersion"] = self.api_version().into();
@@ -160,116 +180,6 @@ pub fn builtin(kind: BuiltinKind) -> &'static Schema {
     });
     static NONE: LazyLock<Schema> = LazyLock::new(Schema::default);
     SCHEMAS.get(&kind).unwrap_or(&NONE)
-}
-
-fn whole(kind: BuiltinKind) -> Value {
-    let mut properties = match kind {
-        BuiltinKind::Namespace => namespace(),
-        BuiltinKind::Event => event(),
-        BuiltinKind::EventsEvent => events_event(),
-        BuiltinKind::Lease => json!({"spec": lease_spec()}),
-        BuiltinKind::ConfigMap => {
-            json!({"data": map_of(string()), "binaryData": map_of(bytes()), "immutable": pointer("boolean")})
-        }
-        BuiltinKind::Secret => {
-            json!({"data": map_of(bytes()), "stringData": map_of(string()), "type": string(),
-            "immutable": pointer("boolean")})
-        }
-        BuiltinKind::ServiceAccount => service_account(),
-    };
-    properties["apiVersion"] = string();
-    properties["kind"] = string();
-    properties["metadata"] = metadata::json();
-    json!({"type": "object", "properties": properties})
-}
-
-fn string() -> Value {
-    json!({"type": "string"})
-}
-
-fn bytes() -> Value {
-    json!({"type": "string", "format": "byte"})
-}
-
-fn time() -> Value {
-    json!({"type": "string", "format": "date-time", "nullable": true})
-}
-
-fn int32() -> Value {
-    json!({"type": "integer", "format": "int32"})
-}
-
-/// A value whose zero is kept.
-fn pointer(json_type: &str) -> Value {
-    json!({"type": json_type, "nullable": true})
-}
-
-fn map_of(each: Value) -> Value {
-    json!({"type": "object", "additionalProperties": each})
-}
-
-fn namespace() -> Value {
-    json!({
-        "spec": {"type": "object", "properties": {"finalizers": {
-            "type": "array", "x-kubernetes-list-type": "atomic", "items": string()}}},
-        "status": {"type": "object", "properties": {
-            "phase": string(),
-            "conditions": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"],
-                "x-kubernetes-patch-strategy": "merge", "x-kubernetes-patch-merge-key": "type", "items": {
-                "type": "object", "required": ["type", "status"], "properties": {"type": string(), "status": string(),
-                    "lastTransitionTime": time(), "reason": string(), "message": string()}}}}},
-    })
-}
-
-fn object_reference() -> Value {
-    let names = ["apiVersion", "fieldPath", "kind", "name", "namespace", "resourceVersion", "uid"];
-    let properties: Map<String, Value> = names.into_iter().map(|name| (name.to_owned(), string())).collect();
-    json!({"type": "object", "x-kubernetes-map-type": "atomic", "properties": properties})
-}
-
-fn event_source() -> Value {
-    json!({"type": "object", "properties": {"component": string(), "host": string()}})
-}
-
-fn event_series() -> Value {
-    json!({"type": "object", "nullable": true, "properties": {"count": int32(), "lastObservedTime": time()}})
-}
-
-fn related() -> Value {
-    let mut reference = object_reference();
-    reference["nullable"] = true.into();
-    reference
-}
-
-fn event() -> Value {
-    json!({"action": string(), "count": int32(), "eventTime": time(), "firstTimestamp": time(), "lastTimestamp": time(),
-        "involvedObject": object_reference(), "message": string(), "reason": string(), "related": related(),
-        "reportingComponent": string(), "reportingInstance": string(), "series": event_series(),
-        "source": event_source(), "type": string()})
-}
-
-fn events_event() -> Value {
-    json!({"action": string(), "eventTime": time(), "note": string(), "reason": string(), "regarding": object_reference(),
-        "related": related(), "reportingController": string(), "reportingInstance": string(),
-        "series": event_series(), "type": string(), "deprecatedCount": int32(),
-        "deprecatedFirstTimestamp": time(), "deprecatedLastTimestamp": time(), "deprecatedSource": event_source()})
-}
-
-fn lease_spec() -> Value {
-    let seconds = || json!({"type": "integer", "format": "int32", "nullable": true});
-    json!({"type": "object", "properties": {"acquireTime": time(), "holderIdentity": pointer("string"),
-        "leaseDurationSeconds": seconds(), "leaseTransitions": seconds(), "preferredHolder": pointer("string"),
-        "renewTime": time(), "strategy": pointer("string")}})
-}
-
-fn service_account() -> Value {
-    json!({
-        "automountServiceAccountToken": pointer("boolean"),
-        "imagePullSecrets": {"type": "array", "x-kubernetes-list-type": "atomic",
-            "items": {"type": "object", "x-kubernetes-map-type": "atomic", "properties": {"name": string()}}},
-        "secrets": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
-            "x-kubernetes-patch-strategy": "merge", "x-kubernetes-patch-merge-key": "name", "items": object_reference()},
-    })
 }
 
 #[cfg(test)]

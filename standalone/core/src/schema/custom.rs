@@ -33,6 +33,24 @@ pub struct CustomSchema {
     rules: Rules,
 }
 
+/// What is wrong with an object beside what its schema says. kube-apiserver lists it before and after that, and evaluates no rule
+/// when something of it could make rules fail.
+#[derive(Debug, Clone, Default)]
+pub struct OtherErrors {
+    /// Of the metadata.
+    pub before: Vec<FieldError>,
+    /// Of the numbers that `/scale` shows.
+    pub after: Vec<FieldError>,
+}
+
+impl OtherErrors {
+    fn around(mut self, errors: Vec<FieldError>) -> Vec<FieldError> {
+        self.before.extend(errors);
+        self.before.extend(self.after);
+        self.before
+    }
+}
+
 impl CustomSchema {
     /// Reads `openAPIV3Schema` of a version.
     ///
@@ -89,24 +107,24 @@ impl CustomSchema {
         apply_defaults(object, &self.schema);
     }
 
-    /// What is wrong with a new object; its metadata is not looked at.
+    /// What is wrong with a new object, with what was found already.
     #[must_use]
-    pub fn validate_create(&self, object: &Value) -> Verdict {
-        let mut errors = validate(object, &self.schema, "");
+    pub fn validate_create(&self, object: &Value, found: OtherErrors) -> Verdict {
+        let mut errors = found.around(validate(object, &self.schema, ""));
         errors.extend(validate_lists(object, &self.schema));
         self.with_rules(errors, object, None)
     }
 
-    /// What is wrong with an object that was `old`; its metadata is not looked at.
+    /// What is wrong with an object that was `old`, with what was found already.
     #[must_use]
-    pub fn validate_update(&self, object: &Value, old: &Value) -> Verdict {
+    pub fn validate_update(&self, object: &Value, old: &Value, found: OtherErrors) -> Verdict {
         let errors = validate_update(object, old, &self.schema, "");
-        self.with_lists_and_rules(errors, object, old)
+        self.with_lists_and_rules(found.around(errors), object, old)
     }
 
-    /// What is wrong with an object of which only the status changes.
+    /// What is wrong with an object of which only the status changes, with what was found already.
     #[must_use]
-    pub fn validate_status_update(&self, object: &Value, old: &Value) -> Verdict {
+    pub fn validate_status_update(&self, object: &Value, old: &Value, found: OtherErrors) -> Verdict {
         let errors = match (object.get("status"), self.schema.properties.get("status")) {
             (Some(status), Some(schema)) => old.get("status").map_or_else(
                 || validate(status, schema, "status"),
@@ -114,7 +132,7 @@ impl CustomSchema {
             ),
             _ => Vec::new(),
         };
-        self.with_lists_and_rules(errors, object, old)
+        self.with_lists_and_rules(found.around(errors), object, old)
     }
 
     fn with_lists_and_rules(&self, mut errors: Vec<FieldError>, object: &Value, old: &Value) -> Verdict {

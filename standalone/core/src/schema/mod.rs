@@ -23,7 +23,7 @@ mod validate;
 
 pub use builtin::{BuiltinKind, builtin};
 pub use cel::{Rules, RulesError, Verdict};
-pub use custom::{CustomSchema, CustomSchemaError};
+pub use custom::{CustomSchema, CustomSchemaError, OtherErrors};
 pub use decode::{Decoded, decode};
 pub use default::{apply_defaults, drop_nulls};
 pub use lists::validate_lists;

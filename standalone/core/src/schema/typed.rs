@@ -165,14 +165,7 @@ impl Decoder<'_> {
     }
 
     fn mismatch(&self, value: &Value, schema: &Schema, member: &str) -> TypeMismatch {
-        let found = match value {
-            Value::Null => "null",
-            Value::Bool(_) => "bool",
-            Value::Number(_) => "number",
-            Value::String(_) => "string",
-            Value::Array(_) => "array",
-            Value::Object(_) => "object",
-        };
+        let found = crate::go::kind(value);
         if member.is_empty() {
             return TypeMismatch::Whole { found, root: self.root.to_owned() };
         }

@@ -204,6 +204,13 @@ impl Status {
         Self::new(415, "UnsupportedMediaType", message)
     }
 
+    /// 415: a patch has a media type that none of the kind has. kube-apiserver does not say which there are.
+    pub fn unsupported_patch() -> Self {
+        let mut status = Self::new(415, "UnsupportedMediaType", "415: Unsupported Media Type");
+        status.details = Some(Box::default());
+        status
+    }
+
     /// 413: a JSON patch has too many operations.
     pub fn too_many_operations(message: impl Into<String>) -> Self {
         Self::new(413, "RequestEntityTooLarge", message)

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::names::{self, NameRule};
+use super::check;
+use super::names::NameRule;
 use super::state::{Key, NAMESPACES, State};
 use super::{Decision, EventKind, Fresh, Guard, Write, metadata};
 use crate::resource::Resource;
@@ -133,7 +134,7 @@ fn prepare_namespace(object: &mut Value) {
 /// 404 and 403 when its namespace is not there or is being deleted, 409 when the name is taken, 422 for its metadata.
 pub fn decide(resource: &Resource, state: &State, object: Value) -> Result<Decision, Status> {
     let (namespace, name) = (metadata::text(&object, "namespace"), metadata::text(&object, "name"));
-    let errors = names::metadata_errors(&object, name_rule(resource));
+    let errors = check::created(resource, &object);
     if !errors.is_empty() {
         return Err(Status::invalid(&resource.group, &resource.kind, name, &errors));
     }
@@ -172,20 +173,10 @@ fn active(resource: &Resource, state: &State, namespace: &str, name: &str) -> Re
 /// What a body may not have that asks for a new object.
 ///
 /// # Errors
-/// 422 or 500.
-pub fn check_new(resource: &Resource, object: &Value) -> Result<(), Status> {
-    if !metadata::text(object, "resourceVersion").is_empty() {
-        return Err(Status::unexplained("resourceVersion should not be set on objects to be created"));
+/// 500, as kube-apiserver answers it.
+pub fn check_new(object: &Value) -> Result<(), Status> {
+    if metadata::text(object, "resourceVersion").is_empty() {
+        return Ok(());
     }
-    let (name, base) = (metadata::text(object, "name"), metadata::text(object, "generateName"));
-    if name.is_empty() && base.is_empty() {
-        let error = FieldError::new(
-            FieldErrorKind::Required,
-            "metadata.name",
-            None,
-            "name or generateName is required",
-        );
-        return Err(Status::invalid(&resource.group, &resource.kind, "", &[error]));
-    }
-    Ok(())
+    Err(Status::unexplained("resourceVersion should not be set on objects to be created"))
 }

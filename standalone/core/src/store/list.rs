@@ -3,12 +3,23 @@
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Value, json};
 
 use super::history::History;
 use super::state::{Key, State, Stored};
+use crate::go;
 use crate::status::{Status, StatusCause};
+
+/// As Go reads it: bits behind the last byte are passed over.
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(base64::engine::DecodePaddingMode::RequireNone),
+);
 
 /// What the token of a page begins with, as kube-apiserver has it.
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
@@ -124,21 +135,50 @@ impl Token {
     fn write(&self) -> String {
         let Self { revision, namespace, name } = self;
         let token = json!({ "v": TOKEN_VERSION, "rv": revision, "start": format!("{namespace}/{name}\0") });
-        URL_SAFE_NO_PAD.encode(token.to_string())
+        URL_SAFE.encode(token.to_string())
     }
 
     fn read(text: &str) -> Result<Self, Status> {
-        let wrong = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
-        let bytes =
-            URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|_| wrong("illegal base64 data"))?;
-        let token: Value = serde_json::from_slice(&bytes).map_err(|error| wrong(&error.to_string()))?;
-        if token["v"] != TOKEN_VERSION {
-            return Err(wrong("server does not recognize this encoded version"));
+        let invalid = |why: String| Status::bad_request(format!("invalid continue token: {why}"));
+        let wrong = |why: String| invalid(format!("continue key is not valid: {why}"));
+        let bytes = URL_SAFE.decode(text).map_err(|error| {
+            let why = go::base64_error(text).map(|at| format!("illegal base64 data at input byte {at}"));
+            wrong(why.unwrap_or_else(|| error.to_string()))
+        })?;
+        let token: Value = serde_json::from_slice(&bytes)
+            .map_err(|error| wrong(go::syntax_error(&bytes).unwrap_or_else(|| error.to_string())))?;
+        let version = token["v"].as_str().unwrap_or_default();
+        if version != TOKEN_VERSION {
+            return Err(wrong(format!("server does not recognize this encoded version {version}")));
         }
         let revision = token["rv"].as_u64().filter(|revision| *revision > 0);
-        let revision = revision.ok_or_else(|| wrong("incorrect encoded start resourceVersion"))?;
-        let start = token["start"].as_str().unwrap_or_default().trim_end_matches('\0');
-        let (namespace, name) = start.split_once('/').ok_or_else(|| wrong("it names no object"))?;
+        let unversioned = || wrong(format!("incorrect encoded start resourceVersion (version {version})"));
+        let revision = revision.ok_or_else(unversioned)?;
+        let key = token["start"].as_str().unwrap_or_default();
+        if key.is_empty() {
+            return Err(wrong(format!("encoded start key empty (version {version})")));
+        }
+        let start = key.trim_end_matches('\0').split_once('/');
+        let (namespace, name) = start.ok_or_else(|| wrong(key.to_owned()))?;
         Ok(Self { revision, namespace: namespace.to_owned(), name: name.to_owned() })
+    }
+}
+
+#[test]
+fn what_is_no_token_is_explained_as_go_explains_it() {
+    let encoded = |token: &str| URL_SAFE.encode(token);
+    for (token, why) in [
+        ("x".to_owned(), "illegal base64 data at input byte 0"),
+        ("garbage".to_owned(), "invalid character '\\u0081' looking for beginning of value"),
+        (encoded("{}"), "server does not recognize this encoded version "),
+        (
+            encoded(r#"{"v":"meta.k8s.io/v1"}"#),
+            "incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
+        ),
+        (encoded(r#"{"v":"meta.k8s.io/v1","rv":7}"#), "encoded start key empty (version meta.k8s.io/v1)"),
+        (encoded(r#"{"v":"meta.k8s.io/v1","rv":7,"start":"a"}"#), "a"),
+    ] {
+        let Err(status) = Token::read(&token) else { panic!("{token} is a token") };
+        assert_eq!(status.message, format!("invalid continue token: continue key is not valid: {why}"));
     }
 }

@@ -5,6 +5,7 @@
 //! A decision names what it relied on ([`Guard`]). Whoever stores it checks that on the newest state; when it does not hold any
 //! more, the request is decided again.
 
+pub mod check;
 pub mod collect;
 pub mod create;
 pub mod definitions;

@@ -9,7 +9,7 @@ const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower ca
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
-const PARTS: &str = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
+const PARTS: &str = "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
 
 /// The longest name of an object, in bytes.
 const LONGEST_NAME: usize = 253;
@@ -47,7 +47,12 @@ fn is_name_part(text: &str) -> bool {
         && text.bytes().last().is_some_and(|letter| letter.is_ascii_alphanumeric())
 }
 
-fn subdomain(text: &str) -> Vec<String> {
+/// The rules about names count in characters, in kube-apiserver's words, those about labels in bytes. Both mean bytes.
+fn longer(longest: usize) -> String {
+    format!("must be no more than {longest} characters")
+}
+
+fn subdomain(text: &str, too_long: fn(usize) -> String) -> Vec<String> {
     let mut wrong = Vec::new();
     if text.len() > LONGEST_NAME {
         wrong.push(too_long(LONGEST_NAME));
@@ -61,14 +66,15 @@ fn subdomain(text: &str) -> Vec<String> {
 /// What is wrong with the name of an object.
 pub fn name(rule: NameRule, text: &str) -> Vec<String> {
     match rule {
-        NameRule::Subdomain => subdomain(text),
+        NameRule::Subdomain => subdomain(text, longer),
         NameRule::Label => {
             let mut wrong = Vec::new();
             if text.len() > LONGEST_LABEL {
-                wrong.push(too_long(LONGEST_LABEL));
+                wrong.push(longer(LONGEST_LABEL));
             }
             if !is_label_of_dns(text) {
-                wrong.push(LABEL.to_owned());
+                let is_subdomain = text.split('.').all(is_label_of_dns);
+                wrong.push(if is_subdomain { "must not contain dots" } else { LABEL }.to_owned());
             }
             wrong
         }
@@ -85,7 +91,7 @@ fn qualified(text: &str) -> Vec<String> {
             if prefix.is_empty() {
                 wrong.push("prefix part must be non-empty".to_owned());
             } else {
-                wrong.extend(subdomain(prefix).into_iter().map(|why| format!("prefix part {why}")));
+                wrong.extend(subdomain(prefix, too_long).into_iter().map(|why| format!("prefix part {why}")));
             }
             part
         }
@@ -117,20 +123,74 @@ fn invalid(field: &str, value: &str, why: String) -> FieldError {
     FieldError::new(FieldErrorKind::Invalid, field, Some(value.into()), why)
 }
 
+/// Who looks at the metadata of an object, which kube-apiserver does several times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Whoever stores objects of any kind.
+    Any,
+    /// The rules of a custom resource.
+    Custom,
+    /// The rules of one of Kubernetes' own kinds, with those of its names.
+    Own(NameRule),
+}
+
 /// What is wrong with the metadata of an object that is to be stored.
-pub fn metadata_errors(object: &Value, rule: NameRule) -> Vec<FieldError> {
+pub fn metadata_errors(object: &Value, look: Look) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let text = metadata::text(object, "name");
+    let rule = match look {
+        Look::Any => None,
+        Look::Custom => Some(NameRule::Subdomain),
+        Look::Own(rule) => Some(rule),
+    };
     if text.is_empty() {
-        errors.push(FieldError::new(
-            FieldErrorKind::Required,
-            "metadata.name",
-            None,
-            "name or generateName is required",
-        ));
-    } else {
+        let why = "name or generateName is required";
+        errors.push(FieldError::new(FieldErrorKind::Required, "metadata.name", None, why));
+    } else if let Some(rule) = rule {
         errors.extend(name(rule, text).into_iter().map(|why| invalid("metadata.name", text, why)));
     }
+    errors.extend(labels_and_annotations(object));
+    let finalizers = metadata::finalizers(object);
+    let wrong = |finalizer: &String| {
+        let wrong = qualified(finalizer).into_iter();
+        wrong.map(|why| invalid("metadata.finalizers", finalizer, why)).collect::<Vec<_>>()
+    };
+    errors.extend(finalizers.iter().flat_map(wrong));
+    if matches!(look, Look::Own(_)) {
+        for (at, finalizer) in finalizers.iter().enumerate().filter(|(_, one)| is_unqualified(one)) {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(invalid(&format!("metadata.finalizers[{at}]"), finalizer, why.to_owned()));
+        }
+    }
+    errors
+}
+
+/// Whether a finalizer has no domain and is none of Kubernetes itself.
+fn is_unqualified(finalizer: &str) -> bool {
+    !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer)
+}
+
+/// What is said of the finalizers that `new` has and `old` had not, where any may be: a name without a domain or a path may be
+/// another's, too.
+pub fn finalizer_warnings(old: Option<&Value>, new: &Value) -> Vec<String> {
+    let had = old.map(metadata::finalizers).unwrap_or_default();
+    let mut added = metadata::finalizers(new);
+    added.retain(|finalizer| is_unqualified(finalizer) && !had.contains(finalizer));
+    added.sort();
+    added.dedup();
+    let warning = |finalizer: &String| {
+        let path = if finalizer.contains('.') { " including a path (/)" } else { "" };
+        format!(
+            "metadata.finalizers: {}: prefer a domain-qualified finalizer name{path} to avoid accidental conflicts with other finalizer writers",
+            crate::go::quote(finalizer)
+        )
+    };
+    added.iter().map(warning).collect()
+}
+
+/// What is wrong with labels and annotations.
+pub fn labels_and_annotations(object: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
     for (key, value) in members(object, "labels") {
         errors.extend(qualified(key).into_iter().map(|why| invalid("metadata.labels", key, why)));
         errors.extend(label_value(value).into_iter().map(|why| invalid("metadata.labels", value, why)));
@@ -144,14 +204,6 @@ pub fn metadata_errors(object: &Value, rule: NameRule) -> Vec<FieldError> {
     if size > ANNOTATIONS {
         let why = format!("may not be more than {ANNOTATIONS} bytes");
         errors.push(FieldError::new(FieldErrorKind::TooLong, "metadata.annotations", None, why));
-    }
-    for (at, finalizer) in metadata::finalizers(object).into_iter().enumerate() {
-        let mut wrong = qualified(&finalizer);
-        if wrong.is_empty() && !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&&*finalizer) {
-            wrong.push("name is neither a standard finalizer name nor is it fully qualified".to_owned());
-        }
-        let field = format!("metadata.finalizers[{at}]");
-        errors.extend(wrong.into_iter().map(|why| invalid(&field, &finalizer, why)));
     }
     errors
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::metadata;
+use super::update::Part;
 use crate::resource::{Resource, ScalePaths};
 use crate::status::{FieldError, FieldErrorKind, Status};
 
@@ -55,13 +56,8 @@ pub fn check(paths: &ScalePaths, object: &Value) -> Result<(), Status> {
 /// `object` with the number that `scale` wants, and the resource version and uid that it names.
 ///
 /// # Errors
-/// 400 when it is no `Scale`, 422 for a number below 0.
-pub fn write(
-    resource: &Resource,
-    paths: &ScalePaths,
-    object: &Value,
-    scale: &Value,
-) -> Result<Value, Status> {
+/// 400 when it is no `Scale`.
+pub fn write(paths: &ScalePaths, object: &Value, scale: &Value) -> Result<Value, Status> {
     let (kind, version) = (&scale["kind"], &scale["apiVersion"]);
     if kind != "Scale" || version != API_VERSION {
         return Err(Status::bad_request(format!(
@@ -72,16 +68,6 @@ pub fn write(
         Value::Null => 0,
         number => number.as_i64().ok_or_else(|| Status::bad_request("spec.replicas is no whole number"))?,
     };
-    if replicas < 0 {
-        let error = FieldError::new(
-            FieldErrorKind::Invalid,
-            "spec.replicas",
-            Some(replicas.into()),
-            "should be a non-negative integer",
-        );
-        let name = metadata::text(object, "name");
-        return Err(Status::invalid(&resource.group, &resource.kind, name, &[error]));
-    }
     let mut changed = object.clone();
     for member in ["uid", "resourceVersion"] {
         let said = metadata::text(scale, member);
@@ -91,6 +77,44 @@ pub fn write(
     }
     put(&mut changed, &paths.spec_replicas, replicas.into());
     Ok(changed)
+}
+
+/// What is wrong with the numbers that the `Scale` of `object` shows, of which a write of the status changes one.
+pub fn errors(resource: &Resource, object: &Value, part: Part) -> Vec<FieldError> {
+    let Some(paths) = &resource.scale else { return Vec::new() };
+    let spec = (part != Part::Status).then_some(&paths.spec_replicas);
+    spec.into_iter().chain([&paths.status_replicas]).filter_map(|path| number_error(path, object)).collect()
+}
+
+fn number_error(path: &str, object: &Value) -> Option<FieldError> {
+    let found = object.pointer(&pointer(path))?;
+    let invalid = |number: i64, why: String| {
+        Some(FieldError::new(FieldErrorKind::Invalid, path, Some(number.into()), why))
+    };
+    let Some(number) = found.as_i64() else {
+        let (shown, kind) = (crate::go::printed(found), go_type(found));
+        return invalid(0, format!("{path} accessor error: {shown} is of the type {kind}, expected int64"));
+    };
+    if number < 0 {
+        return invalid(number, "should be a non-negative integer".to_owned());
+    }
+    let most = i32::MAX;
+    if number > most.into() {
+        return invalid(number, format!("should be less than or equal to {most}"));
+    }
+    None
+}
+
+/// The type that a value has in Go.
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "float64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
 }
 
 /// Sets the member at `path`, with the objects that it lies in.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::create::{has_generation, name_rule};
-use super::names;
+use super::check::{self, FIXED};
+use super::create::has_generation;
 use super::state::{NAMESPACES, Stored};
 use super::{Decision, EventKind, Guard, Write, metadata};
 use crate::resource::Resource;
@@ -28,10 +28,9 @@ pub enum Part {
     Scale,
 }
 
-/// Members of `metadata` that no update changes: an absent one is taken from the object, another is an error.
-const FIXED: [&str; 4] = ["name", "namespace", "uid", "creationTimestamp"];
 /// Members of `metadata` that only the API itself writes.
-const OURS: [&str; 4] = ["deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"];
+const OURS: [&str; 5] =
+    ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"];
 
 /// Checks that an object which is to replace another is the same one. A patch may say what it likes: it is found out later.
 ///
@@ -42,8 +41,24 @@ pub fn check_uid(resource: &Resource, old: &Stored, new: &Value) -> Result<(), S
     if uid.is_empty() || uid == old.uid {
         return Ok(());
     }
-    let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", old.uid);
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+        storage_key(resource, old),
+        old.uid
+    );
     Err(Status::conflict(&resource.group, &resource.plural, &old.key.name, &why))
+}
+
+/// Where kube-apiserver would keep the object, which its message names.
+fn storage_key(resource: &Resource, stored: &Stored) -> String {
+    let Resource { group, plural, .. } = resource;
+    let is_separate = resource.definition().is_some() || resource.kind == "CustomResourceDefinition";
+    let folder = if is_separate { format!("{group}/{plural}") } else { plural.clone() };
+    let namespace = match stored.key.namespace.as_str() {
+        "" => String::new(),
+        namespace => format!("{namespace}/"),
+    };
+    format!("/registry/{folder}/{namespace}{}", stored.key.name)
 }
 
 /// Checks that an update is of the object as it is.
@@ -89,6 +104,7 @@ pub fn prepare(resource: &Resource, old: &Value, new: &mut Value, part: Part) {
         _ if resource.has_status => keep_member(new, old, "status"),
         _ => {}
     }
+    // An absent one is taken from the object, another is an error.
     for member in FIXED {
         if metadata::text(new, member).is_empty() {
             metadata::keep(new, old, member);
@@ -167,13 +183,7 @@ pub fn decide(
     new: Value,
 ) -> Result<Decision, Status> {
     let name = &stored.key.name;
-    let mut errors = names::metadata_errors(&new, name_rule(resource));
-    // kube-apiserver looks twice at the metadata of its own kinds.
-    let looks = if resource.definition().is_some() { 1 } else { 2 };
-    for _ in 0..looks {
-        errors.extend(FIXED.into_iter().filter_map(|member| changed(old, &new, member)));
-    }
-    errors.extend(added_finalizers(old, &new));
+    let errors = check::updated(resource, old, &new);
     if !errors.is_empty() {
         return Err(Status::invalid(&resource.group, &resource.kind, name, &errors));
     }
@@ -210,30 +220,4 @@ fn same(old: &Value, new: &Value) -> bool {
         object
     };
     old == new || without_times(old) == without_times(new)
-}
-
-fn changed(old: &Value, new: &Value, member: &str) -> Option<FieldError> {
-    let (was, is) = (metadata::text(old, member), metadata::text(new, member));
-    (was != is).then(|| {
-        let field = format!("metadata.{member}");
-        FieldError::new(FieldErrorKind::Invalid, field, Some(is.into()), "field is immutable")
-    })
-}
-
-/// Nobody may hold up a deletion that has begun.
-fn added_finalizers(old: &Value, new: &Value) -> Option<FieldError> {
-    if !metadata::is_deleting(old) {
-        return None;
-    }
-    let had = metadata::finalizers(old);
-    let mut added = metadata::finalizers(new);
-    added.retain(|finalizer| !had.contains(finalizer));
-    (!added.is_empty()).then(|| {
-        let list: Vec<String> = added.iter().map(|one| crate::status::quoted(one)).collect();
-        let why = format!(
-            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
-            list.join(", ")
-        );
-        FieldError::new(FieldErrorKind::Forbidden, "metadata.finalizers", None, why)
-    })
 }

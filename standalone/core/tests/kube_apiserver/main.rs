@@ -11,7 +11,7 @@ use fleetmesh_standalone_core::apply::{ApplyError, FieldManager, Subresource, ke
 use fleetmesh_standalone_core::patch::{
     PatchError, json_patch, merge_patch, strategic_merge_patch, unknown_members,
 };
-use fleetmesh_standalone_core::schema::{BuiltinKind, CustomSchema, Verdict, builtin, decode};
+use fleetmesh_standalone_core::schema::{BuiltinKind, CustomSchema, OtherErrors, Verdict, builtin, decode};
 use fleetmesh_standalone_core::status::FieldError;
 use serde_json::{Value, json};
 
@@ -48,9 +48,11 @@ impl Resource<'_> {
     fn validate(&self, new: &Value, live: Option<&Value>, status: bool) -> Verdict {
         match (self, live) {
             (Self::Builtin(_), _) => Verdict::default(),
-            (Self::Custom(schema), None) => schema.validate_create(new),
-            (Self::Custom(schema), Some(live)) if status => schema.validate_status_update(new, live),
-            (Self::Custom(schema), Some(live)) => schema.validate_update(new, live),
+            (Self::Custom(schema), None) => schema.validate_create(new, OtherErrors::default()),
+            (Self::Custom(schema), Some(live)) if status => {
+                schema.validate_status_update(new, live, OtherErrors::default())
+            }
+            (Self::Custom(schema), Some(live)) => schema.validate_update(new, live, OtherErrors::default()),
         }
     }
 

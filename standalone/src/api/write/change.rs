@@ -116,7 +116,7 @@ impl ApiRequest<'_> {
         let paths = resource.scale.as_ref().ok_or_else(Status::no_such_path)?;
         let apply = |object: &Value| {
             let wanted = change(&scale::read(paths, object))?;
-            let mut object = scale::write(resource, paths, object, &wanted)?;
+            let mut object = scale::write(paths, object, &wanted)?;
             let warnings = self.schema().decoded(resource, &mut object, &[], FieldValidation::Ignore)?;
             Ok(Wanted { object, is_managed: false, warnings })
         };

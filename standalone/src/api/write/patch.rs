@@ -2,7 +2,8 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use fleetmesh_standalone_core::patch::{json_patch, merge_patch};
+use fleetmesh_standalone_core::objects::FieldValidation;
+use fleetmesh_standalone_core::patch::{json_patch, merge_patch, undecodable};
 use fleetmesh_standalone_core::route::Subresource;
 use fleetmesh_standalone_core::schema::decode;
 use fleetmesh_standalone_core::status::Status;
@@ -26,9 +27,15 @@ impl ApiRequest<'_> {
         }
         let validation = self.validation("PatchOptions")?;
         if !self.schema().patches().contains(&media_type.as_str()) {
-            return Err(Status::unsupported_media_type(self.schema().patches()));
+            return Err(match self.resource().definition() {
+                Some(_) => Status::unsupported_media_type(self.schema().patches()),
+                None => Status::unsupported_patch(),
+            });
         }
-        let patch = decode(&bytes).map_err(|error| Status::bad_request(error.to_string()))?.value;
+        let ignores = validation == FieldValidation::Ignore;
+        let patch = decode(&bytes)
+            .map_err(|error| Status::bad_request(undecodable(&media_type, ignores, &bytes, &error)))?;
+        let patch = patch.value;
         if self.is_of(Subresource::Scale) {
             return self.scaled(is_dry_run, |scale| patched_scale(scale, &media_type, &patch)).await;
         }
@@ -53,7 +60,9 @@ impl ApiRequest<'_> {
             return Err(Status::not_implemented("server-side apply of a scale"));
         }
         self.check_manager("PatchOptions")?;
-        let (view, mut config) = (self.view()?, body::yaml(bytes)?);
+        let view = self.view()?;
+        let config =
+            body::yaml(bytes).map_err(|why| Status::bad_request(format!("error decoding YAML: {why}")))?;
         check_type(&config)?;
         let force = self.parameters.flag("force");
         let resource = self.resource();
@@ -72,7 +81,6 @@ impl ApiRequest<'_> {
                 }
             }
         }
-        create::place(resource, self.namespace(), Some(self.name()), &mut config)?;
         let change = |object: &Value| {
             Ok(Wanted { object: applied(Some(object), &config)?, is_managed: true, warnings: Vec::new() })
         };

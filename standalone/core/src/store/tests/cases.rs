@@ -74,8 +74,10 @@ fn an_update_of_what_has_changed_is_a_conflict() {
     assert_eq!(update(&mut bed, "resourceVersion", "".into()), 422);
     assert_eq!(update(&mut bed, "resourceVersion", "x".into()), 422);
     assert_eq!(update(&mut bed, "uid", "another".into()), 409);
-    assert_eq!(update(&mut bed, "creationTimestamp", "2020-01-01T00:00:00Z".into()), 422);
-    assert_eq!(bed.value("meshes", "a")["metadata"]["generation"], 1);
+    assert_eq!(update(&mut bed, "creationTimestamp", "2020-01-01T00:00:00Z".into()), 200);
+    let mesh = bed.value("meshes", "a");
+    assert_eq!(mesh["metadata"]["creationTimestamp"], "2023-11-14T22:13:20Z", "nobody changes it");
+    assert_eq!(mesh["metadata"]["generation"], 2);
 }
 
 #[test]
@@ -259,8 +261,55 @@ fn a_scale_is_two_numbers_of_an_object() {
     let mut view = scale::read(&paths, &node);
     assert_eq!((&view["spec"]["replicas"], &view["status"]["replicas"]), (&json!(2), &json!(1)));
     view["spec"]["replicas"] = 5.into();
-    let changed = scale::write(&nodes, &paths, &node, &view).expect("changed");
+    let changed = scale::write(&paths, &node, &view).expect("changed");
     assert_eq!(changed["spec"]["fleet"]["replicas"], 5);
-    view["spec"]["replicas"] = (-1).into();
-    assert_eq!(code(scale::write(&nodes, &paths, &node, &view)), 422);
+    assert!(scale::errors(&nodes, &changed, Part::Scale).is_empty());
+    for (number, why) in [
+        (json!(-1), "Invalid value: -1: should be a non-negative integer"),
+        (json!(1_i64 << 31), "Invalid value: 2147483648: should be less than or equal to 2147483647"),
+        (
+            json!("x"),
+            "Invalid value: 0: .spec.fleet.replicas accessor error: x is of the type string, expected int64",
+        ),
+    ] {
+        let object = json!({"spec": {"fleet": {"replicas": number}}});
+        let errors = scale::errors(&nodes, &object, Part::Main);
+        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, [format!(".spec.fleet.replicas: {why}")]);
+        assert!(scale::errors(&nodes, &object, Part::Status).is_empty());
+    }
+}
+
+#[test]
+fn metadata_is_looked_at_as_often_as_kube_apiserver_does() {
+    let mut bed = Bed::new();
+    let mut causes = |plural: &str| {
+        bed.create(plural, json!({"metadata": {"name": "a"}, "spec": {}})).expect("created");
+        let edit = |object: &mut Value| object["metadata"]["labels"] = json!({"bad key!": "x"});
+        let status = bed.update(plural, "a", Part::Main, edit).expect_err("a bad label");
+        status.details.expect("details").causes.len()
+    };
+    assert_eq!((causes("configmaps"), causes("meshes"), causes("leases")), (4, 3, 3));
+}
+
+#[test]
+fn finalizers_of_custom_resources_are_warned_of_and_others_are_checked() {
+    let mut bed = Bed::new();
+    let of = |finalizers: Value| json!({"metadata": {"name": "a", "finalizers": finalizers}, "spec": {}});
+    assert_eq!(code(bed.create("configmaps", of(json!(["mine"])))), 422);
+    assert_eq!(code(bed.create("meshes", of(json!(["mine"])))), 200);
+    let warnings = names::finalizer_warnings(
+        Some(&of(json!(["old"]))),
+        &of(json!(["old", "mine", "x.dev", "x.dev/a", "orphan"])),
+    );
+    let why = "to avoid accidental conflicts with other finalizer writers";
+    assert_eq!(
+        warnings,
+        [
+            format!("metadata.finalizers: \"mine\": prefer a domain-qualified finalizer name {why}"),
+            format!(
+                "metadata.finalizers: \"x.dev\": prefer a domain-qualified finalizer name including a path (/) {why}"
+            ),
+        ]
+    );
 }

@@ -82,7 +82,7 @@ impl Bed {
         object["kind"] = resource.kind.as_str().into();
         let namespace = if resource.namespaced { "apps" } else { "" };
         create::place(&resource, namespace, None, &mut object)?;
-        create::check_new(&resource, &object)?;
+        create::check_new(&object)?;
         create::prepare(&resource, &mut object, &fresh);
         let decision = create::decide(&resource, &self.ledger.state, object)?;
         Ok(self.commit(decision))

@@ -1,0 +1,77 @@
+//! What is wrong with an object that is to be stored, beside what its schema says: in kube-apiserver's order, and as often as it
+//! looks.
+
+use serde_json::Value;
+
+use super::create::name_rule;
+use super::metadata;
+use super::names::{self, Look, metadata_errors};
+use crate::resource::Resource;
+use crate::status::{FieldError, FieldErrorKind};
+
+/// Members of `metadata` that no update changes.
+pub(super) const FIXED: [&str; 3] = ["name", "namespace", "uid"];
+
+/// What is wrong with a new object.
+pub fn created(resource: &Resource, object: &Value) -> Vec<FieldError> {
+    let look = match resource.definition() {
+        Some(_) => Look::Custom,
+        None => Look::Own(name_rule(resource)),
+    };
+    metadata_errors(object, look)
+}
+
+/// What is wrong with `new`, which is to replace `old`: first for all kinds, then for the kind. For custom resources, what the
+/// schema finds comes behind.
+pub fn updated(resource: &Resource, old: &Value, new: &Value) -> Vec<FieldError> {
+    let mut errors = metadata_errors(new, Look::Any);
+    errors.extend(changes(old, new));
+    let kind = if resource.definition().is_none() { resource.kind.as_str() } else { "" };
+    match kind {
+        "Event" => {}
+        "Namespace" => {
+            errors.extend(created(resource, new));
+            errors.extend(changes(old, new));
+        }
+        "ConfigMap" | "Secret" | "ServiceAccount" => {
+            errors.extend(changes(old, new));
+            errors.extend(created(resource, new));
+        }
+        _ => errors.extend(changes(old, new)),
+    }
+    errors
+}
+
+/// What an update may not change of the metadata.
+fn changes(old: &Value, new: &Value) -> Vec<FieldError> {
+    let mut errors: Vec<FieldError> = added_finalizers(old, new).into_iter().collect();
+    errors.extend(FIXED.into_iter().filter_map(|member| changed(old, new, member)));
+    errors.extend(names::labels_and_annotations(new));
+    errors
+}
+
+fn changed(old: &Value, new: &Value, member: &str) -> Option<FieldError> {
+    let (was, is) = (metadata::text(old, member), metadata::text(new, member));
+    (was != is).then(|| {
+        let field = format!("metadata.{member}");
+        FieldError::new(FieldErrorKind::Invalid, field, Some(is.into()), "field is immutable")
+    })
+}
+
+/// Nobody may hold up a deletion that has begun.
+fn added_finalizers(old: &Value, new: &Value) -> Option<FieldError> {
+    if !metadata::is_deleting(old) {
+        return None;
+    }
+    let had = metadata::finalizers(old);
+    let mut added = metadata::finalizers(new);
+    added.retain(|finalizer| !had.contains(finalizer));
+    (!added.is_empty()).then(|| {
+        let list: Vec<String> = added.iter().map(|one| crate::status::quoted(one)).collect();
+        let why = format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            list.join(", ")
+        );
+        FieldError::new(FieldErrorKind::Forbidden, "metadata.finalizers", None, why)
+    })
+}
