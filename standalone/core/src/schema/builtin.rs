@@ -1,5 +1,6 @@
 //! The built-in kinds that this API serves.
 
+mod rules;
 mod types;
 
 use std::collections::BTreeMap;

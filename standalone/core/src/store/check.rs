@@ -7,6 +7,7 @@ use super::create::name_rule;
 use super::metadata;
 use super::names::{self, Look, metadata_errors};
 use crate::resource::Resource;
+use crate::schema::BuiltinKind;
 use crate::status::{FieldError, FieldErrorKind};
 
 /// Members of `metadata` that no update changes.
@@ -35,6 +36,8 @@ pub fn updated(resource: &Resource, old: &Value, new: &Value) -> Vec<FieldError>
         }
         "ConfigMap" | "Secret" | "ServiceAccount" => {
             errors.extend(changes(old, new));
+            let kind = BuiltinKind::of(&resource.api_version(), kind);
+            errors.extend(kind.map(|kind| kind.update_errors(old, new)).unwrap_or_default());
             errors.extend(created(resource, new));
         }
         _ => errors.extend(changes(old, new)),
