@@ -66,7 +66,12 @@ pub fn generated_files() -> Result<Vec<(PathBuf, String)>, serde_saphyr::ser::Er
 }
 
 fn definition<K: MeshResource>() -> CustomResourceDefinition {
-    strict(K::crd(), &columns::of::<K>(), fix_name::<K>)
+    strict(K::crd(), &columns::of::<K>(), |root| {
+        fix_name::<K>(root);
+        if K::KIND == Kind::Mesh {
+            keep_empty_spec(root);
+        }
+    })
 }
 
 fn fleet_class() -> CustomResourceDefinition {
@@ -119,6 +124,15 @@ fn await_first_report(root: &mut JSONSchemaProps) {
     let Some(status) = status else { return };
     if status.properties.as_ref().is_some_and(|members| members.contains_key(OBSERVED_GENERATION)) {
         status.default = Some(JSON(serde_json::json!({ OBSERVED_GENERATION: -1 })));
+    }
+}
+
+/// A spec of which nothing has to be said is an object all the same. After a client-side apply of `spec: {}` the manager of that
+/// apply has the defaults beside it, too; a server-side apply by the same manager, which says none of them, takes all of them away,
+/// and the API server makes that null, which no spec may be. With a default it is `{}` again, and gets its own defaults.
+fn keep_empty_spec(root: &mut JSONSchemaProps) {
+    if let Some(spec) = root.properties.as_mut().and_then(|members| members.get_mut("spec")) {
+        spec.default = Some(JSON(serde_json::json!({})));
     }
 }
 

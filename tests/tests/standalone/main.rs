@@ -17,3 +17,4 @@ mod kubectl;
 mod manifests;
 mod mask;
 mod replay;
+mod samples;

@@ -171,7 +171,7 @@ fn shown(line: &Line, real: &Answer, ours: &Answer) -> String {
 }
 
 /// The embedded API alone, without an operator that would work on what the requests make; and what ends it.
-async fn embedded(run: &RunDir) -> Result<(PathBuf, CancellationToken)> {
+pub async fn embedded(run: &RunDir) -> Result<(PathBuf, CancellationToken)> {
     let config = StandaloneConfig {
         listen: ([127, 0, 0, 1], 0).into(),
         ..StandaloneConfig::new(run.join("standalone"))
