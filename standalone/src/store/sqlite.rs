@@ -43,7 +43,9 @@ fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
     let (path, reason) = (path.to_owned(), error.to_string());
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => OpenError::Damaged { path, reason },
-        _ => OpenError::Unusable { path, reason },
+        // What a row has is not what we wrote: SQLite's own check looks at how rows lie in the file, not at their texts.
+        None => OpenError::Damaged { path, reason },
+        Some(_) => OpenError::Unusable { path, reason },
     }
 }
 

@@ -18,3 +18,4 @@ mod manifests;
 mod mask;
 mod replay;
 mod samples;
+mod storage;
