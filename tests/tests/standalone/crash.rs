@@ -8,11 +8,13 @@ use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::standalone::Standalone;
 use fleetmesh_tests::objects::client;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use serde_json::json;
 
 /// Writers at once.
 const WRITERS: usize = 4;
+/// After how many kills what was written is deleted, so that a long run looks no longer at each of them than a short one.
+const KEPT: usize = 25;
 
 /// Creates objects until the server is gone; answers what was acknowledged: names with their resource versions.
 async fn write(api: Api<ConfigMap>, prefix: String) -> Result<BTreeMap<String, u64>> {
@@ -38,8 +40,8 @@ async fn write(api: Api<ConfigMap>, prefix: String) -> Result<BTreeMap<String, u
 async fn no_acknowledged_write_is_lost_and_no_version_is_used_twice() -> Result<()> {
     let run = RunDir::new("standalone-crash")?;
     let mut standalone = Standalone::start(&run).await?;
-    let kills = long::choose(12, 1000);
-    let (mut all, mut versions) = (BTreeMap::new(), BTreeSet::new());
+    let kills = long::choose(50, 1000);
+    let (mut all, mut versions, mut written) = (BTreeMap::new(), BTreeSet::new(), 0);
     for kill in 0..kills {
         let api: Api<ConfigMap> = Api::namespaced(client(&standalone.kubeconfig()).await?, "default");
         let writers: Vec<_> = (0..WRITERS)
@@ -58,6 +60,7 @@ async fn no_acknowledged_write_is_lost_and_no_version_is_used_twice() -> Result<
             for (name, version) in writer.await?? {
                 ensure!(versions.insert(version), "version {version} of {name} was used before");
                 all.insert(name, version);
+                written += 1;
             }
         }
         standalone.restart(&run).await?;
@@ -73,8 +76,12 @@ async fn no_acknowledged_write_is_lost_and_no_version_is_used_twice() -> Result<
         }
         // Stored, though nobody was answered: these versions are used, too.
         versions.extend(found.values());
+        if kill % KEPT == KEPT - 1 {
+            api.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+            all.clear();
+        }
     }
-    println!("{kills} kills, {} acknowledged writes", all.len());
-    ensure!(all.len() >= kills);
+    println!("{kills} kills, {written} acknowledged writes");
+    ensure!(written >= kills);
     Ok(())
 }
