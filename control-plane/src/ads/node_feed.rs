@@ -183,6 +183,13 @@ impl NodeFeed {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn pass_over(&self, proxy: u64) {
+        let mut remembered = self.isolation();
+        if remembered.isolation.pass_over(proxy) {
+            self.current.send_modify(|current| current.enter(&remembered.isolation));
+        }
+    }
+
     fn isolation(&self) -> MutexGuard<'_, RememberedIsolation> {
         self.isolation.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -207,6 +214,16 @@ impl FollowedFeed {
         let instance = instance.unwrap_or_default();
         let number = feed.isolation().open.connect();
         Self { current: feed.current.subscribe(), feed, refusing: None, number, instance }
+    }
+
+    /// The proxy's number among those of its node.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The proxy does not answer, or can be sent nothing of what is tried: another one of its node is asked.
+    pub fn pass_over(&self) {
+        self.feed.pass_over(self.number);
     }
 
     /// What is not known of the proxy because of its last stream.
@@ -252,12 +269,13 @@ impl FollowedFeed {
     fn standing(&mut self, refuses: bool) -> Standing {
         self.refusing = refuses.then(|| Arc::clone(&self.feed.refusing));
         let others = Arc::strong_count(&self.feed.refusing) - 1 - usize::from(refuses);
-        Standing { refuses, others_refuse: others > 0 }
+        Standing { proxy: self.number, refuses, others_refuse: others > 0 }
     }
 }
 
 impl Drop for FollowedFeed {
     fn drop(&mut self) {
+        self.feed.pass_over(self.number);
         self.feed.isolation().open.disconnect(self.number);
         self.feed.ports_moved.notify_one();
     }

@@ -73,7 +73,7 @@ pub async fn serve<P: Protocol>(
     let instance = identity::instance(named, peer.address);
     let feed = context.feeds.subscribe(&node, instance.clone())?;
     let connected = Distribution::connect(&context.distribution, &node, peer.caller.holder(), instance);
-    let following = Following::new(feed.current.borrow().offer.clone());
+    let following = Following::new(feed.current.borrow().offer.clone(), feed.number());
     let stream = Stream::new(P::VARIANT, Arc::clone(following.target())).after(feed.unsettled());
     let stream = stream.worded(first_wording());
     tracing::info!(proxy = connected.name(), "a proxy connected");
@@ -161,7 +161,7 @@ impl<P: Protocol> Session<'_, P> {
                     self.turn();
                     Some(StreamEvent::Target(Arc::clone(self.following.target())))
                 }
-                () = sleep_until(overdue), if self.stream.awaits() => Some(StreamEvent::Overdue),
+                () = sleep_until(overdue), if self.stream.awaits() => self.overdue(),
                 () = sleep_until(again.map_or(overdue, Instant::from_std)), if again.is_some() => self.again(),
             };
             if let Some(event) = event {
@@ -242,6 +242,14 @@ impl<P: Protocol> Session<'_, P> {
         self.following.turn(offer);
     }
 
+    /// What is to be done as the proxy has not answered for long.
+    fn overdue(&mut self) -> Option<StreamEvent> {
+        if self.following.is_tester() {
+            self.feed.pass_over();
+        }
+        Some(StreamEvent::Overdue)
+    }
+
     /// What is to be done as it is time to send again what the proxy rejected of its secrets.
     fn again(&mut self) -> Option<StreamEvent> {
         self.resend.passed(Instant::now().into_std());
@@ -258,14 +266,18 @@ impl<P: Protocol> Session<'_, P> {
         let verdicts = self.stream.take_verdicts();
         self.judge(&verdicts);
         loop {
-            let target = self.stream.target();
+            let target = Arc::clone(self.stream.target());
             if self.stream.is_current() {
-                self.feed.runs(target, self.following.is_wary());
-                self.following.settle(target);
+                self.feed.runs(&target, self.following.is_wary());
+                self.following.settle(&target);
             }
             self.following.note_held_up(self.stream.is_held_up());
+            if self.stream.is_held_up() && self.following.is_tester() {
+                self.feed.pass_over();
+                self.turn();
+            }
             let next = Arc::clone(self.following.target());
-            if Arc::ptr_eq(&next, target) {
+            if Arc::ptr_eq(&next, &target) {
                 break;
             }
             self.take_in(StreamEvent::Target(next)).await?;

@@ -7,6 +7,9 @@
 //! One that refused something is wary until it runs everything: it gets what others of its node changed first, and what was
 //! refused before only when that is in force and it was another form that it refused.
 //!
+//! While it is searched for what is at fault, one of those that refused something is sent what is tried
+//! ([`Isolation::tester`]), and all others what is served without that ([`Isolation::base`]).
+//!
 //! One that runs something unknown of an earlier stream may be sent nothing of what is served while that leaves out a part, because
 //! it could lose it. It is offered everything: what others refuse says nothing of it, and it can only judge what it is sent.
 
@@ -27,6 +30,10 @@ pub struct Offer {
     pub holds: Option<u64>,
     /// Whether it is not known yet what they refuse.
     pub searching: bool,
+    /// What is served meanwhile without what is tried ([`Isolation::base`]).
+    pub base: Option<Arc<Snapshot>>,
+    /// The number of the proxy that is sent what is tried ([`Isolation::tester`]).
+    pub tester: Option<u64>,
 }
 
 impl Offer {
@@ -37,6 +44,8 @@ impl Offer {
             wanted: Arc::clone(isolation.target()),
             holds: isolation.holds(),
             searching: !isolation.searching().is_empty(),
+            base: isolation.base().cloned(),
+            tester: isolation.tester(),
         }
     }
 }
@@ -45,6 +54,8 @@ impl Offer {
 #[derive(Debug)]
 pub struct Following {
     offer: Offer,
+    /// The proxy's number among those of its node.
+    proxy: u64,
     /// The versions that the proxy refused last.
     refused: BTreeMap<ResourceType, String>,
     /// What was held when it refused everything.
@@ -57,10 +68,11 @@ pub struct Following {
 }
 
 impl Following {
-    /// A proxy that has just connected.
-    pub fn new(offer: Offer) -> Self {
+    /// A proxy that has just connected, with its [number](super::Standing::proxy).
+    pub fn new(offer: Offer, proxy: u64) -> Self {
         Self {
             offer,
+            proxy,
             refused: BTreeMap::new(),
             refused_holds: None,
             wary: false,
@@ -128,6 +140,16 @@ impl Following {
         self.offer.searching
     }
 
+    /// The proxy's number among those of its node.
+    pub fn number(&self) -> u64 {
+        self.proxy
+    }
+
+    /// Whether the proxy is sent what is tried.
+    pub fn is_tester(&self) -> bool {
+        self.is_searching() && self.offer.tester == Some(self.proxy)
+    }
+
     /// What the node's objects describe.
     pub fn wanted(&self) -> &Arc<Snapshot> {
         &self.offer.wanted
@@ -136,7 +158,11 @@ impl Following {
     /// The snapshot to send.
     pub fn target(&self) -> &Arc<Snapshot> {
         let waits = self.refuses() || (self.wary && self.offer.searching);
-        if (self.settled || self.held_up) && !waits { &self.offer.wanted } else { &self.offer.served }
+        if (self.settled || self.held_up) && !waits {
+            return &self.offer.wanted;
+        }
+        let base = self.offer.base.as_ref().filter(|_| self.is_searching() && !self.is_tester());
+        base.unwrap_or(&self.offer.served)
     }
 
     fn refuses_version(&self) -> bool {

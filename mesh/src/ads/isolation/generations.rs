@@ -4,6 +4,9 @@ use std::sync::{Arc, Weak};
 
 use crate::snapshot::Snapshot;
 
+/// From one to the next, with room for one between.
+const STEP: u64 = 2;
+
 /// The snapshots that proxies got, as long as somebody has them: later ones have greater numbers.
 #[derive(Debug)]
 pub(super) struct Generations {
@@ -13,14 +16,23 @@ pub(super) struct Generations {
 
 impl Generations {
     pub(super) fn new(first: &Arc<Snapshot>) -> Self {
-        Self { born: vec![(Arc::downgrade(first), 0)], last: 0 }
+        Self { born: vec![(Arc::downgrade(first), STEP)], last: STEP }
     }
 
     /// Notes that proxies get another snapshot now.
     pub(super) fn bear(&mut self, snapshot: &Arc<Snapshot>) {
-        self.last += 1;
+        self.last += STEP;
+        self.push(snapshot, self.last);
+    }
+
+    /// Notes that some get this instead of `newer`: less of what that brings.
+    pub(super) fn bear_before(&mut self, snapshot: &Arc<Snapshot>, newer: &Arc<Snapshot>) {
+        self.push(snapshot, self.of(newer).saturating_sub(1));
+    }
+
+    fn push(&mut self, snapshot: &Arc<Snapshot>, number: u64) {
         self.born.retain(|(snapshot, _)| snapshot.strong_count() > 0);
-        self.born.push((Arc::downgrade(snapshot), self.last));
+        self.born.push((Arc::downgrade(snapshot), number));
     }
 
     /// The number of a snapshot that proxies got; 0 for one that they never got.

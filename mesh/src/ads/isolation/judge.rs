@@ -35,18 +35,21 @@ impl Isolation {
     pub(super) fn accept(&mut self, verdict: &Verdict, standing: Standing) -> bool {
         let Verdict { kind, content, of, .. } = verdict;
         let kind = *kind;
+        let held = self.held.keys().any(|part| part.kind == kind);
+        let contested = held || self.searches.contains_key(&kind);
+        let counts = standing.refuses || !contested;
+        // Whichever proxy of those that stand alike.
+        let standing = Standing { proxy: 0, ..standing };
         let is_it = |seen: &Seen| {
             Arc::ptr_eq(&seen.of, of) && seen.version == content.version && seen.standing == standing
         };
         if self.seen.get(&kind).is_some_and(is_it) {
             return false;
         }
-        self.seen.insert(kind, Seen { of: Arc::clone(of), version: content.version.clone(), standing });
-        let held = self.held.keys().any(|part| part.kind == kind);
-        let contested = held || self.searches.contains_key(&kind);
-        let counts = standing.refuses || !contested;
+        let version = content.version.clone();
+        self.seen.insert(kind, Seen { of: Arc::clone(of), version, standing });
         if counts {
-            self.proof.prove(kind, content, of, self.generations.of(of), &self.target);
+            self.proof.prove(kind, content, of, self.generation(kind, of), &self.target);
             self.note_ran(kind, &of.content(kind).version, content);
         }
         if !contested {
@@ -67,6 +70,13 @@ impl Isolation {
             self.serve();
         }
         changed
+    }
+
+    /// The generation of what `of` has of a type: that of what is served when it has the same, so that it counts as no older than what
+    /// is served without what is tried.
+    fn generation(&self, kind: ResourceType, of: &Arc<Snapshot>) -> u64 {
+        let is_served = of.content(kind).version == self.served.content(kind).version;
+        self.generations.of(if is_served { &self.served } else { of })
     }
 
     /// Notes what a proxy runs that counts. One that subscribed to less of the same says nothing new.
@@ -104,10 +114,15 @@ impl Isolation {
             return false;
         }
         if *version != self.served.content(kind).version {
-            return self.refuse_stale(verdict);
+            let is_base = self.base.as_ref().is_some_and(|base| *version == base.content(kind).version);
+            if let Some(search) = self.searches.get_mut(&kind) {
+                // It will not be sent again, also if it is what is to be tried one day.
+                search.refuse(version.clone(), message);
+            }
+            return if is_base { self.refuse_base(verdict) } else { self.refuse_stale(verdict, message) };
         }
         if let Some(before) = before {
-            let generation = self.generations.of(&before.of);
+            let generation = self.generation(kind, &before.of);
             if self.proof.roll_back(kind, content, before, generation) {
                 self.forget_passed(kind);
             }
@@ -168,8 +183,26 @@ impl Isolation {
         }
     }
 
+    /// A proxy refused what is served without what is tried, which another one acknowledged: what it does not run itself is no
+    /// proof any more. Says whether there was any.
+    fn refuse_base(&mut self, verdict: &Verdict) -> bool {
+        let Verdict { kind, content, of: _, before, unknown_prior_state, .. } = verdict;
+        let kind = *kind;
+        let had = |name: &String| before.as_ref().is_some_and(|had| had.content.resources.contains_key(name));
+        let is_new = !content.resources.keys().any(had) && !unknown_prior_state;
+        let changed = match before {
+            Some(before) => self.proof.roll_back(kind, content, before, self.generation(kind, &before.of)),
+            None => is_new && self.proof.doubt(kind, content),
+        };
+        let Some(search) = self.searches.get_mut(&kind).filter(|_| changed) else { return false };
+        search.concern(content.resources.keys().cloned());
+        self.forget_passed(kind);
+        self.settle(kind);
+        true
+    }
+
     /// A proxy refused an answer that is not served any more.
-    fn refuse_stale(&mut self, verdict: &Verdict) -> bool {
+    fn refuse_stale(&mut self, verdict: &Verdict, message: &str) -> bool {
         let Verdict { kind, content, of, before, .. } = verdict;
         let kind = *kind;
         if of.content(kind).version == self.target.content(kind).version {
@@ -184,7 +217,9 @@ impl Isolation {
         if unproven.is_empty() {
             return false;
         }
-        self.searches.entry(kind).or_default().concern(unproven.into_keys().map(|part| part.resource));
+        let search = self.searches.entry(kind).or_default();
+        search.concern(unproven.into_keys().map(|part| part.resource));
+        search.refuse(of.content(kind).version.clone(), message);
         true
     }
 
@@ -226,6 +261,10 @@ impl Isolation {
             if !(ran || search.has_passed(&version)) {
                 return;
             }
+            // Others may have run older forms since, and so less may be proven than was when this was acknowledged.
+            let names = served.resources.keys().filter(|name| search.concerns(name));
+            let generation = self.generations.of(&self.served);
+            self.proof.renew(kind, names, &self.served, generation);
             if !search.widen() {
                 self.searches.remove(&kind);
             }

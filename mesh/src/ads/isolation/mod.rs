@@ -13,7 +13,8 @@
 //! - **The true one.** A part is held only when an answer was refused that held it and, beside it, nothing but acknowledged
 //!   forms. What the proxy says orders the search and decides nothing.
 //! - **Bounds.** A search takes one answer at a time and no answer twice: about log2 of what is new for each part at fault
-//!   ([`Search`]). Nothing that was refused is sent again until what it was made from changes.
+//!   ([`Search`]), however many proxies refuse it: one of them, the [tester](Isolation::tester), is sent what is tried, the others
+//!   what it has acknowledged ([`base`](Isolation::base)). Nothing that was refused is sent again until what it was made from changes.
 //! - **An end.** A part is held for as long as its newest form is the one that was refused and no proxy acknowledges it while none
 //!   refuses anything.
 //!
@@ -28,6 +29,7 @@ mod part;
 mod proof;
 mod search;
 mod serve;
+mod tester;
 #[cfg(test)]
 mod tests;
 
@@ -77,6 +79,8 @@ pub struct Acknowledged {
 /// How a proxy that judges stands among those of its node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
+    /// Its number among those of the node, of which no two that are connected have the same.
+    pub proxy: u64,
     /// Whether it has refused something, and has not run everything since ([`Following::is_wary`]).
     pub refuses: bool,
     /// Whether another one has.
@@ -88,6 +92,12 @@ pub struct Standing {
 pub struct Isolation {
     target: Arc<Snapshot>,
     served: Arc<Snapshot>,
+    /// While a search is on: what is served without what is tried.
+    base: Option<Arc<Snapshot>>,
+    /// While a search is on: the proxy that is sent what is tried.
+    tester: Option<u64>,
+    /// The proxies that refused something, have not run everything since, and answer what they are sent.
+    candidates: BTreeSet<u64>,
     generations: Generations,
     /// What is known to be accepted.
     proof: Proof,
@@ -136,6 +146,9 @@ impl Isolation {
         Self {
             generations: Generations::new(&target),
             served: Arc::clone(&target),
+            base: None,
+            tester: None,
+            candidates: BTreeSet::new(),
             target,
             proof: Proof::default(),
             seen: BTreeMap::new(),
@@ -229,15 +242,26 @@ impl Isolation {
             self.settle(kind);
         }
         self.serve();
+        self.rebase();
     }
 
     /// Takes in what a proxy thinks of an answer; says whether any of the other methods answers differently now.
     pub fn judge(&mut self, verdict: &Verdict, standing: Standing) -> bool {
-        match &verdict.error {
-            None => self.accept(verdict, standing),
-            Some(message) if verdict.again => self.repeat(verdict, message, standing),
-            Some(message) => self.refuse(verdict, message),
+        match standing.refuses {
+            true => _ = self.candidates.insert(standing.proxy),
+            false => _ = self.candidates.remove(&standing.proxy),
         }
+        let changed = match &verdict.error {
+            None => self.accept(verdict, standing),
+            Some(message) if verdict.again => return self.repeat(verdict, message, standing),
+            Some(message) => self.refuse(verdict, message),
+        };
+        let tester = self.tester;
+        self.appoint(standing, changed && verdict.error.is_some());
+        if changed {
+            self.rebase();
+        }
+        changed || tester != self.tester
     }
 
     /// A proxy runs all of `snapshot`.

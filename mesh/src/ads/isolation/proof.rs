@@ -60,6 +60,22 @@ impl Proof {
         }
     }
 
+    /// A proxy acknowledged these resources of `of`, which is what is served.
+    pub(super) fn renew<'a>(
+        &mut self,
+        kind: ResourceType,
+        names: impl Iterator<Item = &'a String>,
+        of: &Arc<Snapshot>,
+        generation: u64,
+    ) {
+        for name in names {
+            let good = self.good(kind, name);
+            if !good.is_some_and(|good| good.snapshot.content(kind).agrees(of.content(kind), name)) {
+                self.put(kind, name, Some(Good { generation, snapshot: Arc::clone(of) }));
+            }
+        }
+    }
+
     /// What a proxy that refuses `content` acknowledged before counts, even when others acknowledged newer forms; says whether
     /// that makes a difference.
     pub(super) fn roll_back(
@@ -72,7 +88,10 @@ impl Proof {
         let mut changed = false;
         for name in content.resources.keys() {
             let same = before.content.agrees(before.of.content(kind), name);
-            let newer = self.good(kind, name).is_none_or(|good| good.generation > generation);
+            let newer = self.good(kind, name).is_none_or(|good| {
+                let agrees = good.snapshot.content(kind).agrees(before.of.content(kind), name);
+                good.generation > generation && !agrees
+            });
             if same && newer {
                 self.put(kind, name, Some(Good { generation, snapshot: Arc::clone(&before.of) }));
                 changed = true;
@@ -81,15 +100,19 @@ impl Proof {
         changed
     }
 
-    /// A proxy that never acknowledged any of `content` refuses it, though others did: to it, nothing is proven.
-    pub(super) fn doubt(&mut self, kind: ResourceType, content: &Content) {
+    /// A proxy that never acknowledged any of `content` refuses it, though others did: to it, nothing is proven. Says whether
+    /// anything was.
+    pub(super) fn doubt(&mut self, kind: ResourceType, content: &Content) -> bool {
+        let mut changed = false;
         for name in content.resources.keys() {
             if let Some(good) = self.good(kind, name) {
                 let snapshot = Arc::clone(&good.snapshot);
                 self.doubted.entry(kind).or_default().insert(name.clone(), snapshot);
+                changed = true;
             }
             self.put(kind, name, None);
         }
+        changed
     }
 
     /// The snapshot in which this resource is proven.

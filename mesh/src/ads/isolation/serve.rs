@@ -14,14 +14,7 @@ use crate::snapshot::{Resource, ResourceSet, ResourceType, Snapshot};
 impl Isolation {
     /// Makes the snapshot to serve: the target without what is held or waits to be tried.
     pub(super) fn serve(&mut self) {
-        let decoder = Decoder::default();
-        let mut withheld: BTreeMap<Part, Withheld> =
-            self.held.iter().map(|(part, held)| (part.clone(), held.withheld.clone())).collect();
-        for part in self.searches.values().flat_map(Search::waiting) {
-            if let Some(form) = decoder.form(&self.target, part) {
-                withheld.insert(part.clone(), self.withhold(&decoder, part, &form));
-            }
-        }
+        let withheld = self.withheld(&Decoder::default());
         if withheld.is_empty() {
             if !Arc::ptr_eq(&self.served, &self.target) {
                 self.served = Arc::clone(&self.target);
@@ -34,6 +27,43 @@ impl Isolation {
         if !is_same(&self.served, &served) {
             self.served = Arc::new(served);
             self.generations.bear(&self.served);
+        }
+    }
+
+    /// What is served of parts that are held or wait to be tried.
+    fn withheld(&self, decoder: &Decoder) -> BTreeMap<Part, Withheld> {
+        let mut withheld: BTreeMap<Part, Withheld> =
+            self.held.iter().map(|(part, held)| (part.clone(), held.withheld.clone())).collect();
+        for part in self.searches.values().flat_map(Search::waiting) {
+            if let Some(form) = decoder.form(&self.target, part) {
+                withheld.insert(part.clone(), self.withhold(decoder, part, &form));
+            }
+        }
+        withheld
+    }
+
+    /// Makes what is served without what is tried, and sees to it that a proxy is sent that.
+    pub(super) fn rebase(&mut self) {
+        let searching = self.searching();
+        if searching.is_empty() {
+            (self.base, self.tester) = (None, None);
+            return;
+        }
+        self.tester = self.tester.or_else(|| self.candidates.first().copied());
+        let decoder = Decoder::default();
+        let mut withheld = self.withheld(&decoder);
+        for kind in searching {
+            let concerns = |name: &str| self.searches.get(&kind).is_some_and(|search| search.concerns(name));
+            for (part, form) in self.unproven(&decoder, kind, concerns) {
+                let instead = self.withhold(&decoder, &part, &form);
+                withheld.insert(part, instead);
+            }
+        }
+        let base = self.target.overlaid(overlay(&self.target, withheld));
+        if self.base.as_ref().is_none_or(|known| !is_same(known, &base)) {
+            let base = Arc::new(base);
+            self.generations.bear_before(&base, &self.served);
+            self.base = Some(base);
         }
     }
 

@@ -39,7 +39,7 @@ fn a_proxy_that_refuses_everything_holds_up_nobody_else() {
         assert_eq!(world.envoys[1].routes(4), [Some(1); 4]);
         assert!(world.envoys[1].stream.is_current() && !world.envoys[1].following.refuses());
         // Nor those that come, and nothing is left of it when the proxy is gone.
-        world.envoys.remove(0);
+        world.disconnect(0);
         world.connect(0, false);
         world.settle(&[]);
         assert_eq!(world.envoys[0].routes(4), [Some(1); 4]);
@@ -54,7 +54,7 @@ fn a_proxy_that_refuses_everything_holds_up_nobody_else() {
 fn a_proxy_that_refuses_everything_silences_nobody_who_comes_back() {
     for variant in VARIANTS {
         let mut world = world(variant, &[false, false]);
-        let mut honest = world.envoys.remove(1);
+        let mut honest = world.disconnect(1);
         world.isolation = Isolation::new(world.services.snapshot());
         world.connect(0, false);
         while let Some(answer) = world.envoys[0].inbox.pop_front() {
@@ -64,6 +64,7 @@ fn a_proxy_that_refuses_everything_silences_nobody_who_comes_back() {
         }
         assert!(!world.isolation.rejections().is_empty());
         for restarted in [false, true] {
+            world.isolation.pass_over(world.envoys[0].number());
             let gone = std::mem::replace(&mut world.envoys[0], honest);
             match restarted {
                 true => world.restart(None),

@@ -18,6 +18,7 @@ use crate::testing::{node, record, view};
 use crate::view::MeshView;
 
 mod cases;
+mod crowd;
 mod differing;
 mod properties;
 
@@ -139,6 +140,11 @@ struct Envoy {
 }
 
 impl Envoy {
+    /// Its number among those of its node.
+    fn number(&self) -> u64 {
+        self.following.number()
+    }
+
     /// What it says of the last answer of a type.
     fn request(&self, kind: ResourceType, error: Option<String>) -> Request {
         let nonce = self.nonces.get(&kind).cloned().unwrap_or_default();
@@ -261,8 +267,8 @@ fn words(kind: ResourceType, resource: &Resource) -> Vec<String> {
     }
 }
 
-fn follow(isolation: &Isolation) -> Following {
-    Following::new(Offer::of(isolation))
+fn follow(isolation: &Isolation, number: u64) -> Following {
+    Following::new(Offer::of(isolation), number)
 }
 
 /// A control plane and the proxies of one node.
@@ -270,6 +276,8 @@ struct World {
     services: Services,
     isolation: Isolation,
     envoys: Vec<Envoy>,
+    /// How many streams there were.
+    streams: u64,
     /// What should be in force of each route and each node.
     expected: (Vec<Runs>, Vec<Runs>),
 }
@@ -286,7 +294,7 @@ impl World {
         let envoys = envoys.iter().zip(variants.iter().cycle()).map(|(quotes, variant)| Envoy {
             variant: *variant,
             stream: Stream::new(*variant, Arc::clone(isolation.served())),
-            following: follow(&isolation),
+            following: follow(&isolation, 0),
             runs: BTreeMap::new(),
             accepted: BTreeMap::new(),
             listed: BTreeMap::new(),
@@ -299,7 +307,7 @@ impl World {
         });
         let envoys = envoys.collect::<Vec<_>>();
         let none = vec![None; count];
-        let mut world = Self { services, isolation, envoys, expected: (none.clone(), none) };
+        let mut world = Self { services, isolation, envoys, streams: 0, expected: (none.clone(), none) };
         for index in 0..world.envoys.len() {
             world.connect(index, false);
         }
@@ -315,8 +323,10 @@ impl World {
     /// The same to a control plane that remembers this of its last stream.
     fn connect_after(&mut self, index: usize, keeps: bool, unsettled: Unsettled) {
         let envoy = &mut self.envoys[index];
-        envoy.stream = Stream::new(envoy.variant, Arc::clone(self.isolation.served())).after(unsettled);
-        envoy.following = follow(&self.isolation);
+        self.isolation.pass_over(envoy.number());
+        self.streams += 1;
+        envoy.following = follow(&self.isolation, self.streams);
+        envoy.stream = Stream::new(envoy.variant, Arc::clone(envoy.following.target())).after(unsettled);
         envoy.nonces.clear();
         envoy.inbox.clear();
         if !keeps {
@@ -356,27 +366,44 @@ impl World {
     fn standing(&self, index: usize) -> Standing {
         let mut others = self.envoys.iter().enumerate().filter(|(other, _)| *other != index);
         let others_refuse = others.any(|(_, envoy)| envoy.following.is_wary());
-        Standing { refuses: self.envoys[index].following.is_wary(), others_refuse }
+        let envoy = &self.envoys[index];
+        Standing { proxy: envoy.number(), refuses: envoy.following.is_wary(), others_refuse }
+    }
+
+    /// Takes a proxy away.
+    fn disconnect(&mut self, index: usize) -> Envoy {
+        let envoy = self.envoys.remove(index);
+        self.isolation.pass_over(envoy.number());
+        envoy
     }
 
     fn publish(&mut self) {
-        for index in 0..self.envoys.len() {
-            self.envoys[index].following.turn(Offer::of(&self.isolation));
-            loop {
-                let standing = self.standing(index);
-                let Envoy { stream, following, inbox, .. } = &mut self.envoys[index];
-                if stream.is_current() {
-                    self.isolation.runs(stream.target(), standing);
-                    following.settle(&Arc::clone(stream.target()));
-                }
-                following.note_held_up(stream.is_held_up());
-                let target = Arc::clone(following.target());
-                if Arc::ptr_eq(&target, stream.target()) {
-                    break;
-                }
-                inbox.extend(stream.handle(StreamEvent::Target(target)));
+        while (0..self.envoys.len()).any(|index| self.publish_to(index)) {}
+    }
+
+    /// Says whether others are to be sent something else because of that.
+    fn publish_to(&mut self, index: usize) -> bool {
+        let mut passed_over = false;
+        self.envoys[index].following.turn(Offer::of(&self.isolation));
+        loop {
+            let standing = self.standing(index);
+            let Envoy { stream, following, inbox, .. } = &mut self.envoys[index];
+            if stream.is_current() {
+                self.isolation.runs(stream.target(), standing);
+                following.settle(&Arc::clone(stream.target()));
             }
+            following.note_held_up(stream.is_held_up());
+            if stream.is_held_up() && following.is_tester() {
+                passed_over |= self.isolation.pass_over(following.number());
+                following.turn(Offer::of(&self.isolation));
+            }
+            let target = Arc::clone(following.target());
+            if Arc::ptr_eq(&target, stream.target()) {
+                break;
+            }
+            inbox.extend(stream.handle(StreamEvent::Target(target)));
         }
+        passed_over
     }
 
     fn put(&mut self, change: &Change) {
