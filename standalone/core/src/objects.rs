@@ -165,7 +165,8 @@ impl ObjectSchema {
             _ => return Err(Status::unsupported_media_type(self.patches())),
         };
         let mut object = patched.map_err(|error| failed_patch(&error))?;
-        let text = printed(&object, patch);
+        // Only errors about Kubernetes' own kinds repeat the object.
+        let text = if matches!(self, Self::BuiltIn(_)) { printed(&object, patch) } else { String::new() };
         let unknown = self.normalize(&mut object).map_err(|why| self.unread(&text, why))?;
         let of_patch =
             if media_type == "application/json-patch+json" { unknown_members(patch) } else { Vec::new() };
