@@ -15,6 +15,7 @@ pub fn masked(value: &Value) -> Value {
                 let value = match (mask, value) {
                     (Some(mask), Value::String(text)) if !text.is_empty() => mask.into(),
                     (_, Value::Array(cells)) if name == "cells" => cells.iter().map(cell).collect(),
+                    (_, Value::Array(entries)) if name == "managedFields" => in_order(entries),
                     _ => masked(value),
                 };
                 (name.clone(), value)
@@ -25,6 +26,13 @@ pub fn masked(value: &Value) -> Value {
         Value::String(text) => text_of(text).into(),
         other => other.clone(),
     }
+}
+
+/// Entries of `managedFields`, in an order of their own: an API server orders them by times of whole seconds.
+fn in_order(entries: &[Value]) -> Value {
+    let mut entries: Vec<Value> = entries.iter().map(masked).collect();
+    entries.sort_by_cached_key(Value::to_string);
+    entries.into()
 }
 
 /// A cell of a table. The age of an object depends on when the request came, which a busy machine delays by seconds.
@@ -110,6 +118,7 @@ fn uids_times_and_versions_are_masked_wherever_they_are() {
         "object": r#"{\"resourceVersion\":\"77\",\"n\":\"7\"} and {"resourceVersion":"8"}"#,
         "precondition": "the ResourceVersion in record (90) is not (1)",
         "items": [{"uid": ""}],
+        "managedFields": [{"manager": "b"}, {"manager": "a"}],
         "rows": [{"cells": ["1s", "2m13s", "3d", "s", "mesh", "v1s", "", 7, null]}],
     });
     let expected = json!({
@@ -118,6 +127,7 @@ fn uids_times_and_versions_are_masked_wherever_they_are() {
         "object": r#"{\"resourceVersion\":\"<version>\",\"n\":\"7\"} and {"resourceVersion":"<version>"}"#,
         "precondition": "the ResourceVersion in record (<version>) is not (1)",
         "items": [{"uid": ""}],
+        "managedFields": [{"manager": "a"}, {"manager": "b"}],
         "rows": [{"cells": ["<age>", "<age>", "<age>", "s", "mesh", "v1s", "", 7, null]}],
     });
     assert_eq!(masked(&value), expected);
