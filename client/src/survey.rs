@@ -68,10 +68,6 @@ impl Surveyed {
         let config = fleetmesh_cluster::config(place.kubeconfig.as_deref(), place.context.as_deref()).await;
         let mut config = config.map_err(|error| match error {
             ConnectError::Infer(_) => SurveyError::Unconfigured(error.to_string()),
-            // A file that is none may be quoted in it, with its token.
-            ConnectError::Kubeconfig { path, source, .. } => {
-                SurveyError::Unusable(format!("the kubeconfig{path} cannot be used: {}", kind_of(&source)))
-            }
             other => SurveyError::Unusable(other.to_string()),
         })?;
         config.connect_timeout = Some(limit);
@@ -135,18 +131,6 @@ impl Surveyed {
         }
         let value = serde_json::from_slice(&bytes).map_err(|error| unreachable(&error))?;
         Ok((head.headers, value))
-    }
-}
-
-/// What is wrong with a kubeconfig, without anything of it.
-fn kind_of(error: &kube::config::KubeconfigError) -> String {
-    use kube::config::KubeconfigError as Error;
-    match error {
-        Error::ReadConfig(error, _) => error.to_string(),
-        Error::LoadContext(name) => format!("it has no context {name}"),
-        Error::LoadClusterOfContext(name) => format!("it has no cluster {name}"),
-        Error::CurrentContextNotSet => "it has no current context".to_owned(),
-        _ => "it is none, or its certificates cannot be read".to_owned(),
     }
 }
 

@@ -9,7 +9,7 @@ use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigEr
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The kubeconfig cannot be used.
-    #[error("the kubeconfig{path} cannot be used: {source}. Give another one with --kubeconfig{also}")]
+    #[error("the kubeconfig{path} cannot be used: {}. Give another one with --kubeconfig{also}", reason(.source))]
     Kubeconfig {
         /// The file with a blank before it; empty when the environment names it.
         path: String,
@@ -20,12 +20,31 @@ pub enum ConnectError {
     },
     /// Neither a kubeconfig nor a service account was found.
     #[error(
-        "no Kubernetes cluster is configured: {0}. Give a kubeconfig with --kubeconfig, or run inside a cluster"
+        "no Kubernetes cluster is configured: {}. Give a kubeconfig with --kubeconfig, or run inside a cluster",
+        reason_of_both(.0)
     )]
     Infer(#[from] Box<InferConfigError>),
     /// The client could not be built.
     #[error("the Kubernetes client cannot be built: {0}")]
     Client(#[from] Box<kube::Error>),
+}
+
+/// What is wrong with a kubeconfig, in words that quote nothing of it: a file that is none may have a token in any place.
+fn reason(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::ReadConfig(error, _) => error.to_string(),
+        KubeconfigError::LoadContext(name) => format!("it has no context {name}"),
+        KubeconfigError::LoadClusterOfContext(name) => format!("it has no cluster {name}"),
+        KubeconfigError::CurrentContextNotSet => "it has no current context".to_owned(),
+        _ => "it is none, or its certificates cannot be read".to_owned(),
+    }
+}
+
+/// The same of both places where a cluster is looked for.
+fn reason_of_both(error: &InferConfigError) -> String {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    let kubeconfig = cause.map_or_else(|| "it cannot be used".to_owned(), reason);
+    format!("there is no service account of a pod, and of the kubeconfig: {kubeconfig}")
 }
 
 /// The configuration for the cluster of the `kubeconfig` file and its `context`, or of its current one; without a file that of the
@@ -75,8 +94,9 @@ mod tests {
         let error = config(Some(&path), Some("c")).await.expect_err("no such context").to_string();
         assert!(error.starts_with(&format!("the kubeconfig {shown} cannot be used: ")), "{error}");
         assert!(error.ends_with(". Give another one with --kubeconfig, or another --context"), "{error}");
-        std::fs::write(&path, "[").unwrap();
+        std::fs::write(&path, "[ {token: hush").unwrap();
         let error = config(Some(&path), None).await.expect_err("no kubeconfig").to_string();
         assert!(error.ends_with(". Give another one with --kubeconfig"), "{error}");
+        assert!(!error.contains("hush"), "{error}");
     }
 }
