@@ -6,26 +6,24 @@ use crate::manifests::Manifest;
 /// The head of a manifest of ours.
 const HEAD: &str = "apiVersion: fleetmesh.dev/v1alpha1\n";
 
-/// The files, in the order in which they are to be applied; their names are in the same order.
+/// The files, in the order in which they are to be applied, which is that of their names. The name of a file does not depend on what
+/// other services there are: who writes the folder anew writes over it.
 pub fn render(plan: &Plan) -> Vec<Manifest> {
-    let mut files = vec![("namespace".to_owned(), namespace(plan)), ("mesh".to_owned(), mesh(plan))];
+    let mut files = vec![("00-namespace".to_owned(), namespace(plan)), ("01-mesh".to_owned(), mesh(plan))];
     for service in &plan.services {
         for node in plan.nodes(service) {
-            files.push((format!("virtual-node-{node}"), virtual_node(plan, service, &node)));
+            files.push((format!("02-virtual-node-{node}"), virtual_node(plan, service, &node)));
         }
         let name = &service.name;
-        files.push((format!("virtual-router-{name}"), virtual_router(plan, service)));
-        files.push((format!("route-{name}"), route(plan, service)));
-        files.push((format!("virtual-service-{name}"), virtual_service(plan, service)));
+        files.push((format!("03-virtual-router-{name}"), virtual_router(plan, service)));
+        files.push((format!("04-route-{name}"), route(plan, service)));
+        files.push((format!("05-virtual-service-{name}"), virtual_service(plan, service)));
     }
-    let width = (files.len() - 1).to_string().len().max(2);
-    let numbered = files.into_iter().enumerate();
-    let manifest = |(at, (name, text)): (usize, (String, String))| Manifest {
-        name: format!("{at:0width$}-{name}.yaml"),
-        text,
-        is_private: false,
-    };
-    numbered.map(manifest).collect()
+    let manifest =
+        |(name, text): (String, String)| Manifest { name: format!("{name}.yaml"), text, is_private: false };
+    let mut files: Vec<Manifest> = files.into_iter().map(manifest).collect();
+    files.sort_by(|one, other| one.name.cmp(&other.name));
+    files
 }
 
 fn namespace(plan: &Plan) -> String {

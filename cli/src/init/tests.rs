@@ -37,21 +37,21 @@ fn files_are_numbered_in_the_order_of_applying() {
         [
             "00-namespace.yaml",
             "01-mesh.yaml",
+            "02-virtual-node-orders.yaml",
             "02-virtual-node-web.yaml",
+            "03-virtual-router-orders.yaml",
             "03-virtual-router-web.yaml",
+            "04-route-orders.yaml",
             "04-route-web.yaml",
-            "05-virtual-service-web.yaml",
-            "06-virtual-node-orders.yaml",
-            "07-virtual-router-orders.yaml",
-            "08-route-orders.yaml",
-            "09-virtual-service-orders.yaml"
+            "05-virtual-service-orders.yaml",
+            "05-virtual-service-web.yaml"
         ]
     );
     let many: Vec<String> = (0..51).map(|number| format!("s{number}")).collect();
     let mut words = vec!["d"];
     words.extend(many.iter().map(String::as_str));
     let names: Vec<String> = files(&words).into_iter().map(|file| file.name).collect();
-    assert!(names.is_sorted() && names[0] == "000-namespace.yaml", "{names:?}");
+    assert!(names.is_sorted() && names[0] == "00-namespace.yaml", "{names:?}");
     words.push("more");
     assert_eq!(args(&words).unwrap().plan().unwrap_err(), PlanError::Many(52));
 }
@@ -74,16 +74,16 @@ fn flags_are_in_the_manifests() {
         assert!(node.contains(line), "{line} in {node}");
     }
     assert!(text(&files, "04-route-web.yaml").contains("  grpcRoute:\n    match: {}\n"));
-    assert!(text(&files, "09-virtual-service-orders.yaml").contains("  name: orders.shop.example\n"));
+    assert!(text(&files, "05-virtual-service-orders.yaml").contains("  name: orders.shop.example\n"));
 }
 
 #[test]
 fn a_canary_has_two_versions_and_a_route_between_them() {
     let files = files(&["d", "web", "--canary"]);
-    let route = text(&files, "05-route-web.yaml");
+    let route = text(&files, "04-route-web.yaml");
     assert!(route.contains("- virtualNode: web-v1\n          weight: 100\n"), "{route}");
     assert!(route.contains("- virtualNode: web-v2\n          weight: 0\n  canary:\n"), "{route}");
-    assert!(text(&files, "03-virtual-node-web-v2.yaml").contains("hostname: web-v2.apps.local"));
+    assert!(text(&files, "02-virtual-node-web-v2.yaml").contains("hostname: web-v2.apps.local"));
     let tcp = args(&["d", "web", "--canary", "--protocol=tcp"]).unwrap().plan().unwrap_err();
     assert_eq!(tcp, PlanError::TcpCanary);
 }

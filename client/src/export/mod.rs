@@ -19,6 +19,9 @@ const GROUP: &str = "fleetmesh.dev";
 /// The namespace whose uid is the name of a cluster that has no other.
 const CLUSTER: &str = "/api/v1/namespaces/kube-system";
 
+/// The resources that ours lie in or refer to, in the order of applying.
+const BESIDE: [&str; 3] = ["namespaces", "configmaps", "secrets"];
+
 /// What is exported beside our objects.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExportOptions {
@@ -67,15 +70,22 @@ pub async fn export(place: &Place, streams: Streams<'_>, options: ExportOptions)
     for resource in ours {
         read.push((resource.clone(), list(&mut session, &resource).await?));
     }
-    let mut beside = Vec::new();
-    for name in ["namespaces", "configmaps", "secrets"] {
+    let (mut beside, mut notes) = (Vec::new(), Vec::new());
+    for name in BESIDE {
         let resource = session.resources.find(name).cloned();
         let resource = resource.ok_or_else(|| Error::message(format!("the server has no {name}")))?;
-        beside.push((resource.clone(), list(&mut session, &resource).await?));
+        match list(&mut session, &resource).await {
+            Ok(targets) => beside.push((resource, targets)),
+            // Who may not read them can export everything else.
+            Err(_) if name == "secrets" && !options.secrets => {
+                notes.push("which Secrets are left out is not known: they cannot be listed".to_owned());
+            }
+            Err(error) => return Err(error),
+        }
     }
     let cluster = session.read(CLUSTER, JSON).await?;
     let cluster = cluster["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
-    let export = Export { cluster, ..Export::default() };
+    let export = Export { cluster, notes, ..Export::default() };
     export.with(beside, read, options)
 }
 
@@ -170,14 +180,18 @@ impl Export {
         )
     }
 
-    /// One file for each kind.
+    /// One file for each kind, whose name does not depend on what else there is: a later export writes over it.
     pub fn files(&self) -> Vec<ExportFile> {
-        let file = |(at, (plural, objects)): (usize, &(String, Vec<Value>))| ExportFile {
-            name: format!("{at:02}-{plural}.yaml"),
-            text: documents(objects.iter()),
-            is_private: plural == "secrets",
+        let file = |(plural, objects): &(String, Vec<Value>)| {
+            let namespaced = || objects.iter().any(|object| object["metadata"]["namespace"].is_string());
+            let at = match BESIDE.iter().position(|name| name == plural) {
+                Some(at) => at,
+                None => BESIDE.len() + usize::from(namespaced()),
+            };
+            let is_private = plural == "secrets";
+            ExportFile { name: format!("{at:02}-{plural}.yaml"), text: documents(objects.iter()), is_private }
         };
-        self.kinds.iter().enumerate().map(file).collect()
+        self.kinds.iter().map(file).collect()
     }
 
     /// All of it in one text.

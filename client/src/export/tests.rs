@@ -110,7 +110,7 @@ fn namespaces_are_first_and_only_those_that_are_used() {
     let export = Export { cluster: "uid".to_owned(), ..Export::default() };
     let export = export.with(beside, ours, ExportOptions::default()).unwrap();
     let names: Vec<String> = export.files().into_iter().map(|file| file.name).collect();
-    assert_eq!(names, ["00-namespaces.yaml", "01-configmaps.yaml", "02-meshes.yaml", "03-virtualnodes.yaml"]);
+    assert_eq!(names, ["00-namespaces.yaml", "01-configmaps.yaml", "03-meshes.yaml", "04-virtualnodes.yaml"]);
     let text = export.text();
     assert!(text.starts_with("# By fleetmesh export: ") && text.contains("--cluster-name uid"), "{text}");
     assert!(!text.contains("two") && !text.contains("other"), "{text}");
