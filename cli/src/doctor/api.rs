@@ -14,6 +14,8 @@ pub const RIGHTS: &str = "rights";
 pub const CLOCK: &str = "clock";
 /// What is wrong when there is no answer in time.
 const NOBODY: &str = "start it, for example `fleetmesh standalone --data-dir ~/fleetmesh`, or name another with --kubeconfig or --data-dir";
+/// What names the API of `fleetmesh standalone`.
+const STANDALONE: &str = "--data-dir ";
 /// A signature of AWS holds for five minutes to either side.
 const SKEW_FAILED: Duration = Duration::from_secs(300);
 /// Times in logs and statuses mislead.
@@ -24,6 +26,8 @@ const SKEW_WARNING: Duration = Duration::from_secs(5);
 pub struct ApiFacts {
     /// What names it, such as `--data-dir`; empty when nothing does.
     pub source: String,
+    /// The context that was asked for.
+    pub context: Option<String>,
     /// Its address; empty when it is not known.
     pub server: String,
     pub greeting: Result<Greeting, SurveyError>,
@@ -53,6 +57,18 @@ pub fn checks(facts: &ApiFacts) -> Vec<Check> {
     vec![answers, definitions(facts), rights(facts), clock(facts)]
 }
 
+/// A command for the API that was asked, not for the one that kubectl would ask.
+fn on_it(facts: &ApiFacts, command: &str) -> String {
+    let mut place = facts.source.strip_prefix(STANDALONE).map_or_else(
+        || if facts.source.starts_with("--") { format!(" {}", facts.source) } else { String::new() },
+        |folder| format!(" --kubeconfig {folder}/kubeconfig"),
+    );
+    if let Some(context) = &facts.context {
+        place += &format!(" --context {context}");
+    }
+    command.replacen("kubectl", &format!("kubectl{place}"), 1)
+}
+
 fn answers(facts: &ApiFacts) -> Check {
     let place = format!("{} (of {})", facts.server, facts.source);
     match &facts.greeting {
@@ -70,19 +86,25 @@ fn answers(facts: &ApiFacts) -> Check {
                        `aws eks update-kubeconfig --name CLUSTER`";
             Check::failed(API, format!("{place} does not know the token: {error}"), fix)
         }
-        Err(error @ SurveyError::Answered(..)) => {
-            Check::failed(API, format!("{place}: {error}"), "kubectl get --raw /readyz?verbose")
-        }
+        Err(error @ SurveyError::Answered(..)) => Check::failed(
+            API,
+            format!("{place}: {error}"),
+            on_it(facts, "kubectl get --raw '/readyz?verbose'"),
+        ),
         Err(error) => Check::failed(API, format!("{place} does not answer: {error}"), NOBODY),
     }
 }
 
 fn definitions(facts: &ApiFacts) -> Check {
-    const APPLY: &str = "fleetmesh crds | kubectl apply --server-side --force-conflicts -f -";
+    let apply = if facts.source.starts_with(STANDALONE) {
+        "stop `fleetmesh standalone`, and start it with this program: it has its definitions in it".to_owned()
+    } else {
+        on_it(facts, "fleetmesh crds | kubectl apply --server-side --force-conflicts -f -")
+    };
     let definitions = match &facts.definitions {
         Ok(definitions) => definitions,
         Err(error) => {
-            let fix = "kubectl auth can-i get customresourcedefinitions";
+            let fix = on_it(facts, "kubectl auth can-i get customresourcedefinitions");
             return Check::failed(DEFINITIONS, format!("they cannot be read: {error}"), fix);
         }
     };
@@ -91,12 +113,12 @@ fn definitions(facts: &ApiFacts) -> Check {
     };
     let missing = names(|one| one.found.is_none());
     if !missing.is_empty() {
-        return Check::failed(DEFINITIONS, format!("missing: {}", missing.join(", ")), APPLY);
+        return Check::failed(DEFINITIONS, format!("missing: {}", missing.join(", ")), apply);
     }
     let stale = names(|one| one.found.as_ref().is_some_and(|found| !is_same(&one.wanted, found, false)));
     if !stale.is_empty() {
         let found = format!("not those of this version of fleetmesh: {}", stale.join(", "));
-        return Check::failed(DEFINITIONS, found, APPLY);
+        return Check::failed(DEFINITIONS, found, apply);
     }
     Check::ok(DEFINITIONS, format!("{}, as this version of fleetmesh has them", definitions.len()))
 }
@@ -127,7 +149,9 @@ fn rights(facts: &ApiFacts) -> Check {
             let fix = "take a kubeconfig with more rights, or let an administrator bind a role: `kubectl create clusterrolebinding …`";
             Check::warning(RIGHTS, format!("not allowed: {}", denied.join(", ")), fix)
         }
-        Err(error) => Check::failed(RIGHTS, format!("not known: {error}"), "kubectl auth can-i --list"),
+        Err(error) => {
+            Check::failed(RIGHTS, format!("not known: {error}"), on_it(facts, "kubectl auth can-i --list"))
+        }
     }
 }
 

@@ -31,7 +31,8 @@ fn served(schema: serde_json::Value) -> Option<serde_json::Value> {
 fn api() -> ApiFacts {
     let date = "Mon, 30 Nov 2026 20:00:00 GMT".to_owned();
     ApiFacts {
-        source: "--data-dir d".to_owned(),
+        source: "--kubeconfig k".to_owned(),
+        context: Some("c".to_owned()),
         server: "https://127.0.0.1:6443".to_owned(),
         greeting: Ok(Greeting { version: "v1.34.0".to_owned(), date }),
         asked: (now(), now()),
@@ -59,8 +60,8 @@ fn an_api_that_does_not_answer_says_why_and_what_to_do() {
     for (error, state, expected) in [
         (SurveyError::Refused, State::Failed, "does not answer: nobody listens there"),
         (SurveyError::Answered(401, "Unauthorized".into()), State::Failed, "does not know the token"),
-        (SurveyError::Unusable("no file".into()), State::Failed, "--data-dir d: no file"),
-        (SurveyError::Unconfigured("none".into()), State::Failed, "--data-dir d: none"),
+        (SurveyError::Unusable("no file".into()), State::Failed, "--kubeconfig k: no file"),
+        (SurveyError::Unconfigured("none".into()), State::Failed, "--kubeconfig k: none"),
     ] {
         let checks = api::checks(&ApiFacts { greeting: Err(error), ..api() });
         let (found, said, fix) = one(&checks, api::API);
@@ -86,7 +87,10 @@ fn definitions_that_are_missing_or_of_another_version_are_named() {
         let facts = ApiFacts { definitions: Ok(vec![definition(found)]), ..api() };
         let (state, said, fix) = one(&api::checks(&facts), api::DEFINITIONS);
         assert_eq!((state, said.as_str()), (State::Failed, expected));
-        assert!(fix.starts_with("fleetmesh crds | kubectl apply"), "{fix}");
+        assert!(fix.starts_with("fleetmesh crds | kubectl --kubeconfig k --context c apply"), "{fix}");
+        let facts = ApiFacts { source: "--data-dir d".to_owned(), ..facts };
+        let (_, _, fix) = one(&api::checks(&facts), api::DEFINITIONS);
+        assert!(fix.starts_with("stop `fleetmesh standalone`"), "{fix}");
     }
     let denied = ApiFacts { denied: Ok(vec!["patch meshes".to_owned()]), ..api() };
     assert_eq!(one(&api::checks(&denied), api::RIGHTS).0, State::Warning);

@@ -51,7 +51,6 @@ fn source_of_api(args: &DoctorArgs) -> String {
         _ if is_set("KUBECONFIG") => "KUBECONFIG".to_owned(),
         _ if config().is_some_and(|file| file.exists()) => "~/.kube/config".to_owned(),
         _ if is_set("KUBERNETES_SERVICE_HOST") => "the pod's service account".to_owned(),
-        _ if args.place.context.is_some() => "--context".to_owned(),
         _ => String::new(),
     }
 }
@@ -62,6 +61,7 @@ pub async fn api(args: &DoctorArgs) -> ApiFacts {
     let place = Place::from(args.place.clone());
     let mut facts = ApiFacts {
         source: source_of_api(args),
+        context: args.place.context.clone(),
         server: String::new(),
         greeting: Err(late()),
         asked: (SystemTime::now(), SystemTime::now()),
