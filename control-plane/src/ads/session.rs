@@ -142,6 +142,7 @@ impl<P: Protocol> Session<'_, P> {
         loop {
             let turn = self.pace.turn().into();
             let again = self.resend.due().filter(|_| !self.stream.awaits());
+            let silent = self.silent();
             let next = async {
                 sleep_until(turn).await;
                 requests.message().await
@@ -161,7 +162,8 @@ impl<P: Protocol> Session<'_, P> {
                     self.turn();
                     Some(StreamEvent::Target(Arc::clone(self.following.target())))
                 }
-                () = sleep_until(overdue), if self.stream.awaits() => self.overdue(),
+                () = sleep_until(overdue), if self.stream.awaits() => Some(StreamEvent::Overdue),
+                () = sleep_until(silent.unwrap_or(overdue)), if silent.is_some() => Some(self.passed_over()),
                 () = sleep_until(again.map_or(overdue, Instant::from_std)), if again.is_some() => self.again(),
             };
             if let Some(event) = event {
@@ -242,12 +244,17 @@ impl<P: Protocol> Session<'_, P> {
         self.following.turn(offer);
     }
 
-    /// What is to be done as the proxy has not answered for long.
-    fn overdue(&mut self) -> Option<StreamEvent> {
-        if self.following.is_tester() {
-            self.feed.pass_over();
-        }
-        Some(StreamEvent::Overdue)
+    /// When the proxy, if it is sent what is tried, owes an answer for too long, whatever else it says meanwhile.
+    fn silent(&self) -> Option<Instant> {
+        let first = self.sent.values().map(|(_, sent)| *sent + OVERDUE).min();
+        first.filter(|_| self.following.is_tester())
+    }
+
+    /// Another proxy is sent what is tried: what this one is sent instead.
+    fn passed_over(&mut self) -> StreamEvent {
+        self.feed.pass_over();
+        self.turn();
+        StreamEvent::Target(Arc::clone(self.following.target()))
     }
 
     /// What is to be done as it is time to send again what the proxy rejected of its secrets.
@@ -268,8 +275,13 @@ impl<P: Protocol> Session<'_, P> {
         loop {
             let target = Arc::clone(self.stream.target());
             if self.stream.is_current() {
-                self.feed.runs(&target, self.following.is_wary());
+                let was_wary = self.following.is_wary();
+                self.feed.runs(&target, was_wary);
                 self.following.settle(&target);
+                if was_wary && !self.following.is_wary() {
+                    self.feed.pass_over();
+                    self.turn();
+                }
             }
             self.following.note_held_up(self.stream.is_held_up());
             if self.stream.is_held_up() && self.following.is_tester() {
@@ -278,7 +290,13 @@ impl<P: Protocol> Session<'_, P> {
             }
             let next = Arc::clone(self.following.target());
             if Arc::ptr_eq(&next, &target) {
-                break;
+                if !self.following.is_tester() || self.stream.awaits() {
+                    break;
+                }
+                // It owes no answer that could take the search on: it does not ask for all that this is about.
+                self.feed.pass_over();
+                self.turn();
+                continue;
             }
             self.take_in(StreamEvent::Target(next)).await?;
         }

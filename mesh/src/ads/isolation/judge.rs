@@ -43,11 +43,12 @@ impl Isolation {
         let is_it = |seen: &Seen| {
             Arc::ptr_eq(&seen.of, of) && seen.version == content.version && seen.standing == standing
         };
-        if self.seen.get(&kind).is_some_and(is_it) {
+        let row = (kind, standing.refuses);
+        if self.seen.get(&row).is_some_and(is_it) {
             return false;
         }
         let version = content.version.clone();
-        self.seen.insert(kind, Seen { of: Arc::clone(of), version, standing });
+        self.seen.insert(row, Seen { of: Arc::clone(of), version, standing });
         if counts {
             self.proof.prove(kind, content, of, self.generation(kind, of), &self.target);
             self.note_ran(kind, &of.content(kind).version, content);

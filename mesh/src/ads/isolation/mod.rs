@@ -101,8 +101,8 @@ pub struct Isolation {
     generations: Generations,
     /// What is known to be accepted.
     proof: Proof,
-    /// The acknowledgements that came last: thousands of proxies acknowledge the same.
-    seen: BTreeMap<ResourceType, Seen>,
+    /// The acknowledgements that came last, of proxies that refuse nothing and of others: thousands of proxies acknowledge the same.
+    seen: BTreeMap<(ResourceType, bool), Seen>,
     /// What a proxy acknowledged last which counts as proof.
     ran: BTreeMap<ResourceType, Ran>,
     held: BTreeMap<Part, Held>,
@@ -247,13 +247,15 @@ impl Isolation {
 
     /// Takes in what a proxy thinks of an answer; says whether any of the other methods answers differently now.
     pub fn judge(&mut self, verdict: &Verdict, standing: Standing) -> bool {
+        let mut passed_over = false;
         match standing.refuses {
             true => _ = self.candidates.insert(standing.proxy),
-            false => _ = self.candidates.remove(&standing.proxy),
+            // It is sent everything.
+            false => passed_over = self.pass_over(standing.proxy),
         }
         let changed = match &verdict.error {
             None => self.accept(verdict, standing),
-            Some(message) if verdict.again => return self.repeat(verdict, message, standing),
+            Some(message) if verdict.again => return self.repeat(verdict, message, standing) || passed_over,
             Some(message) => self.refuse(verdict, message),
         };
         let tester = self.tester;
@@ -261,7 +263,7 @@ impl Isolation {
         if changed {
             self.rebase();
         }
-        changed || tester != self.tester
+        changed || passed_over || tester != self.tester
     }
 
     /// A proxy runs all of `snapshot`.

@@ -13,6 +13,7 @@ fn answers_to_the_end(variant: Variant, proxies: usize, mut turn: impl FnMut() -
     world.put(&Change { routes, nodes: vec![] });
     let mut answers: BTreeSet<String> = BTreeSet::new();
     while world.isolation.holds().is_none() || !world.isolation.searching().is_empty() {
+        assert!(world.envoys.iter().any(|envoy| !envoy.inbox.is_empty()), "the search does not go on");
         let index = turn() % proxies;
         if let Some(answer) = world.envoys[index].inbox.pop_front() {
             answers.insert(answer.content.version.clone());
@@ -83,5 +84,30 @@ fn a_tester_that_does_not_answer_is_passed_over() {
         for envoy in world.envoys.iter().filter(|envoy| envoy.number() != silent) {
             assert_eq!(envoy.routes(4), [Some(1), Some(0), Some(1), Some(1)], "{variant:?}");
         }
+    }
+}
+
+/// A proxy that refused something once and runs everything since is not asked, also when it reads what others refuse.
+#[test]
+fn a_proxy_that_runs_everything_is_not_asked() {
+    for variant in VARIANTS {
+        let mut world = World::new(variant, 4, &[false; 3]);
+        world.settle(&[]);
+        for bad in [true, false] {
+            world.put(&Change { routes: vec![Some(bad)], nodes: vec![] });
+            world.settle(&[]);
+        }
+        world.check().expect("all run everything");
+        world.envoys[0].tolerant = true;
+        world.put(&Change { routes: vec![Some(false), Some(true)], nodes: vec![] });
+        let answer = world.envoys[1].inbox.pop_front().expect("the change");
+        let request = world.envoys[1].take(&answer);
+        world.request(1, request);
+        world.disconnect(1);
+        world.publish();
+        world.settle(&[]);
+        assert_eq!(world.envoys[0].routes(4), [Some(3), Some(3), Some(0), Some(0)], "{variant:?}");
+        assert_eq!(world.envoys[1].routes(4), [Some(3), Some(0), Some(0), Some(0)], "{variant:?}");
+        assert!(world.isolation.searching().is_empty());
     }
 }

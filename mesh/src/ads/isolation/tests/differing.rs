@@ -152,6 +152,30 @@ fn a_proxy_that_has_fewer_routes_proves_nothing_of_the_others() {
     }
 }
 
+/// One that is asked because of another type, and does not subscribe to what is searched for.
+#[test]
+fn a_proxy_that_has_fewer_routes_holds_up_no_search() {
+    for variant in VARIANTS {
+        for order in 0u8..64 {
+            let mut world = world(variant, &[false, false]);
+            world.envoys[1].ports = vec![8001];
+            world.connect(1, false);
+            world.settle(&[]);
+            let routes = vec![Some(true), Some(false), Some(false), Some(false)];
+            world.put(&Change { routes, nodes: vec![None, Some(true), Some(false), None] });
+            let turns: Vec<u8> = (0..6).map(|bit| order >> bit & 1).collect();
+            world.settle(&turns);
+            assert_eq!(
+                world.envoys[0].routes(4),
+                [Some(0), Some(1), Some(1), Some(1)],
+                "{variant:?} {order}"
+            );
+            assert_eq!(world.envoys[1].routes(4), [None, Some(1), None, Some(1)], "{variant:?} {order}");
+            assert!(world.isolation.searching().is_empty(), "{variant:?} {order}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 

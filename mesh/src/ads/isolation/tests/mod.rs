@@ -391,6 +391,10 @@ impl World {
             if stream.is_current() {
                 self.isolation.runs(stream.target(), standing);
                 following.settle(&Arc::clone(stream.target()));
+                if standing.refuses && !following.is_wary() {
+                    passed_over |= self.isolation.pass_over(following.number());
+                    following.turn(Offer::of(&self.isolation));
+                }
             }
             following.note_held_up(stream.is_held_up());
             if stream.is_held_up() && following.is_tester() {
@@ -399,7 +403,12 @@ impl World {
             }
             let target = Arc::clone(following.target());
             if Arc::ptr_eq(&target, stream.target()) {
-                break;
+                if !following.is_tester() || stream.awaits() {
+                    break;
+                }
+                passed_over |= self.isolation.pass_over(following.number());
+                following.turn(Offer::of(&self.isolation));
+                continue;
             }
             inbox.extend(stream.handle(StreamEvent::Target(target)));
         }
