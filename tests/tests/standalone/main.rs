@@ -12,6 +12,7 @@ mod commands;
 mod crash;
 mod doctor;
 mod export;
+mod helm;
 mod init;
 mod kubectl;
 mod manifests;
