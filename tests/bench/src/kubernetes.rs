@@ -43,10 +43,14 @@ fn resource(kind: &str) -> ApiResource {
 
 /// The objects of `kind` in the benchmark's namespace, or in none for a Mesh.
 pub fn api(client: &Client, kind: &str) -> Api<DynamicObject> {
+    api_in(client, MESH, kind)
+}
+
+fn api_in(client: &Client, namespace: &str, kind: &str) -> Api<DynamicObject> {
     if kind == "Mesh" {
         Api::all_with(client.clone(), &resource(kind))
     } else {
-        Api::namespaced_with(client.clone(), MESH, &resource(kind))
+        Api::namespaced_with(client.clone(), namespace, &resource(kind))
     }
 }
 
@@ -175,8 +179,23 @@ pub async fn create_namespace(client: &Client) -> Result<()> {
 /// # Errors
 /// When that is not so within `deadline`; the error names some of the laggards.
 pub async fn all_ready(client: &Client, count: usize, deadline: Duration) -> Result<Instant> {
+    all_ready_in(client, MESH, count, deadline).await
+}
+
+/// The same of objects in a namespace.
+///
+/// # Errors
+/// As [`all_ready`].
+pub async fn all_ready_in(
+    client: &Client,
+    namespace: &str,
+    count: usize,
+    deadline: Duration,
+) -> Result<Instant> {
     let streams = KINDS.map(|(kind, _)| {
-        watcher(api(client, kind), watcher::Config::default()).map(move |event| (kind, event)).boxed()
+        watcher(api_in(client, namespace, kind), watcher::Config::default())
+            .map(move |event| (kind, event))
+            .boxed()
     });
     let mut events = futures::stream::select_all(streams);
     let (mut ready, mut waiting) = (HashSet::new(), HashSet::new());

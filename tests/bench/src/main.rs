@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME`: what Fleetmesh costs and how fast it is, on real parts. A figure that misses its target is marked, and
 //! ends the program with 1; the figures go to `docs/performance.md` with the machine and the date.
 
+mod api;
 mod canary;
 mod distribution;
 mod figure;
@@ -54,6 +55,14 @@ enum Benchmark {
         #[arg(long, short, value_enum, default_value_t = BenchOutput::Table)]
         output: BenchOutput,
     },
+    /// The API of `fleetmesh standalone` beside kube-apiserver with etcd: start, writes, reads, watchers, memory, disk
+    Api {
+        #[command(flatten)]
+        sizes: api::ApiSizes,
+        /// How to print the figures
+        #[arg(long, short, value_enum, default_value_t = BenchOutput::Table)]
+        output: BenchOutput,
+    },
     /// What an acknowledgement costs the control plane in a mesh, in one twice as large and in one four times as large
     Distribution {
         #[command(flatten)]
@@ -83,6 +92,10 @@ async fn main() -> Result<ExitCode> {
         Benchmark::Canary { sizes, output } => {
             let report = canary::run(sizes).await?;
             print(output, &report, canary::CanaryReport::table, &report.figures())
+        }
+        Benchmark::Api { sizes, output } => {
+            let report = api::run(sizes).await?;
+            print(output, &report, api::ApiReport::table, &report.figures())
         }
         Benchmark::Distribution { sizes, output } => {
             let report = distribution::run(sizes).await?;

@@ -53,6 +53,8 @@ pub struct ClusterOptions {
     pub users: Vec<User>,
     /// Whether every request is written to [`Cluster::audit_log`], with who, verb, object and status.
     pub audit: bool,
+    /// Whether etcd awaits that what it acknowledges is on disk. Tests do not need that.
+    pub durable: bool,
 }
 
 /// A running cluster.
@@ -101,7 +103,7 @@ impl Cluster {
     async fn start_once(run: &RunDir, folder: &Path, options: &ClusterOptions) -> Result<Self> {
         let [etcd, etcd_peer, api] = port::free()?;
         let ports = Ports { etcd, etcd_peer, api };
-        let etcd = Process::spawn("etcd", &etcd_command(folder, ports)?, run)?;
+        let etcd = Process::spawn("etcd", &etcd_command(folder, ports, options)?, run)?;
         let api_server = Process::spawn("kube-apiserver", &api_server_command(folder, ports, options)?, run)?;
         let mut cluster =
             Self { folder: folder.to_owned(), ports, options: options.clone(), etcd, api_server };
@@ -204,6 +206,18 @@ impl Cluster {
         self.ready().await
     }
 
+    /// The ids of its processes: of etcd and of kube-apiserver.
+    #[must_use]
+    pub fn processes(&self) -> [u32; 2] {
+        [self.etcd.id(), self.api_server.id()]
+    }
+
+    /// Its files.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The process of kube-apiserver, to freeze or measure it.
     pub fn api_server(&mut self) -> &mut Process {
         &mut self.api_server
@@ -231,12 +245,15 @@ fn prepare(folder: &Path, options: &ClusterOptions) -> Result<()> {
     Ok(())
 }
 
-fn etcd_command(folder: &Path, ports: Ports) -> Result<Command> {
+fn etcd_command(folder: &Path, ports: Ports, options: &ClusterOptions) -> Result<Command> {
     let client = format!("http://127.0.0.1:{}", ports.etcd);
     let peer = format!("http://127.0.0.1:{}", ports.etcd_peer);
     let mut command = Command::new(tools::tool("etcd")?);
-    // The data does not outlive the run, so it need not outlive a power cut.
-    command.args(["--unsafe-no-fsync", "--log-level", "warn", "--data-dir"]).arg(folder.join("etcd"));
+    if !options.durable {
+        // The data does not outlive the run, so it need not outlive a power cut.
+        command.arg("--unsafe-no-fsync");
+    }
+    command.args(["--log-level", "warn", "--data-dir"]).arg(folder.join("etcd"));
     command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
     command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
     command.args(["--initial-cluster", &format!("default={peer}")]);

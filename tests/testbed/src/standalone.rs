@@ -101,6 +101,12 @@ impl Standalone {
         std::fs::read_to_string(self.process.log()).context("no log")
     }
 
+    /// The id of its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process

@@ -15,7 +15,7 @@ use fleetmesh_testbed::run_dir::RunDir;
 async fn api_server_has_rbac_audit_and_a_second_life() {
     let run = RunDir::new("cluster").unwrap();
     let nobody = User::named("nobody");
-    let options = ClusterOptions { users: vec![nobody.clone()], audit: true };
+    let options = ClusterOptions { users: vec![nobody.clone()], audit: true, ..ClusterOptions::default() };
     let mut cluster = Cluster::start_with(&run, options).await.unwrap();
     let kubectl = cluster.kubectl().unwrap();
     kubectl.run(&["create", "namespace", "apps"]).await.unwrap();

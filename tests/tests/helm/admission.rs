@@ -26,8 +26,12 @@ impl AdmissionBed {
     async fn start() -> Self {
         let run = RunDir::new("helm-admission").unwrap();
         let users = vec![User::named("may"), User::named("may-not")];
-        let cluster =
-            Cluster::start_with(&run, ClusterOptions { users: users.clone(), audit: false }).await.unwrap();
+        let cluster = Cluster::start_with(
+            &run,
+            ClusterOptions { users: users.clone(), audit: false, ..ClusterOptions::default() },
+        )
+        .await
+        .unwrap();
         let admin = cluster.kubectl().unwrap();
         stack::install_crds(&admin, &run).await.unwrap();
         let kubectl = |user: &User| Kubectl::new(&cluster.kubeconfig(user).unwrap()).unwrap();

@@ -50,7 +50,10 @@ async fn a_user_sends_a_rollout_the_verbs_of_his_roles_and_no_other() {
     let stranger = User::named("stranger");
     let run = RunDir::new("canary-access").unwrap();
     let users = vec![ann.clone(), ben.clone(), eve.clone(), stranger.clone()];
-    let cluster = Cluster::start_with(&run, ClusterOptions { users, audit: false }).await.unwrap();
+    let cluster =
+        Cluster::start_with(&run, ClusterOptions { users, audit: false, ..ClusterOptions::default() })
+            .await
+            .unwrap();
     let kubectl = cluster.kubectl().unwrap();
     stack::install_crds(&kubectl, &run).await.unwrap();
     let bed = AccessBed { cluster, run };

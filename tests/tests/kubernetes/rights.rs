@@ -23,7 +23,11 @@ async fn the_audit_log_equals_the_roles() -> Result<()> {
     let run = RunDir::new("rights")?;
     let user = User::named("operator");
     let anybody = User::named("anybody");
-    let options = ClusterOptions { users: vec![user.clone(), anybody.clone()], audit: true };
+    let options = ClusterOptions {
+        users: vec![user.clone(), anybody.clone()],
+        audit: true,
+        ..ClusterOptions::default()
+    };
     let cluster = Cluster::start_with(&run, options).await?;
     let kubectl = cluster.kubectl()?;
     stack::install_crds(&kubectl, &run).await?;
