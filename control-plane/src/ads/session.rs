@@ -163,7 +163,10 @@ impl<P: Protocol> Session<'_, P> {
                     Some(StreamEvent::Target(Arc::clone(self.following.target())))
                 }
                 () = sleep_until(overdue), if self.stream.awaits() => Some(StreamEvent::Overdue),
-                () = sleep_until(silent.unwrap_or(overdue)), if silent.is_some() => Some(self.passed_over()),
+                () = sleep_until(silent.unwrap_or(overdue)), if silent.is_some() => {
+                    self.pass_over();
+                    Some(StreamEvent::Target(Arc::clone(self.following.target())))
+                }
                 () = sleep_until(again.map_or(overdue, Instant::from_std)), if again.is_some() => self.again(),
             };
             if let Some(event) = event {
@@ -250,11 +253,10 @@ impl<P: Protocol> Session<'_, P> {
         first.filter(|_| self.following.is_tester())
     }
 
-    /// Another proxy is sent what is tried: what this one is sent instead.
-    fn passed_over(&mut self) -> StreamEvent {
+    /// Another proxy is sent what is tried.
+    fn pass_over(&mut self) {
         self.feed.pass_over();
         self.turn();
-        StreamEvent::Target(Arc::clone(self.following.target()))
     }
 
     /// What is to be done as it is time to send again what the proxy rejected of its secrets.
@@ -279,14 +281,12 @@ impl<P: Protocol> Session<'_, P> {
                 self.feed.runs(&target, was_wary);
                 self.following.settle(&target);
                 if was_wary && !self.following.is_wary() {
-                    self.feed.pass_over();
-                    self.turn();
+                    self.pass_over();
                 }
             }
             self.following.note_held_up(self.stream.is_held_up());
             if self.stream.is_held_up() && self.following.is_tester() {
-                self.feed.pass_over();
-                self.turn();
+                self.pass_over();
             }
             let next = Arc::clone(self.following.target());
             if Arc::ptr_eq(&next, &target) {
@@ -294,8 +294,7 @@ impl<P: Protocol> Session<'_, P> {
                     break;
                 }
                 // It owes no answer that could take the search on: it does not ask for all that this is about.
-                self.feed.pass_over();
-                self.turn();
+                self.pass_over();
                 continue;
             }
             self.take_in(StreamEvent::Target(next)).await?;

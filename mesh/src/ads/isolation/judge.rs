@@ -20,7 +20,7 @@ const MOST_STEPS: usize = 256;
 pub(super) struct Seen {
     of: Arc<Snapshot>,
     version: String,
-    standing: Standing,
+    others_refuse: bool,
 }
 
 /// What a proxy acknowledged of a snapshot: as much as it subscribed to.
@@ -38,17 +38,17 @@ impl Isolation {
         let held = self.held.keys().any(|part| part.kind == kind);
         let contested = held || self.searches.contains_key(&kind);
         let counts = standing.refuses || !contested;
-        // Whichever proxy of those that stand alike.
-        let standing = Standing { proxy: 0, ..standing };
+        let others_refuse = standing.others_refuse;
         let is_it = |seen: &Seen| {
-            Arc::ptr_eq(&seen.of, of) && seen.version == content.version && seen.standing == standing
+            let same = seen.version == content.version && seen.others_refuse == others_refuse;
+            same && Arc::ptr_eq(&seen.of, of)
         };
         let row = (kind, standing.refuses);
         if self.seen.get(&row).is_some_and(is_it) {
             return false;
         }
         let version = content.version.clone();
-        self.seen.insert(row, Seen { of: Arc::clone(of), version, standing });
+        self.seen.insert(row, Seen { of: Arc::clone(of), version, others_refuse });
         if counts {
             self.proof.prove(kind, content, of, self.generation(kind, of), &self.target);
             self.note_ran(kind, &of.content(kind).version, content);
@@ -56,8 +56,8 @@ impl Isolation {
         if !contested {
             return false;
         }
-        let mut changed = !standing.others_refuse && self.release(kind, content, of);
-        if !standing.others_refuse && content.version == self.target.content(kind).version {
+        let mut changed = !others_refuse && self.release(kind, content, of);
+        if !others_refuse && content.version == self.target.content(kind).version {
             changed |= self.searches.remove(&kind).is_some();
         }
         if let Some(search) = self.searches.get_mut(&kind).filter(|_| counts) {
@@ -108,7 +108,7 @@ impl Isolation {
     }
 
     pub(super) fn refuse(&mut self, verdict: &Verdict, message: &str) -> bool {
-        let Verdict { kind, content, of, before, unknown_prior_state, .. } = verdict;
+        let Verdict { kind, content, of, unknown_prior_state, .. } = verdict;
         let kind = *kind;
         let version = &of.content(kind).version;
         if self.searches.get(&kind).is_some_and(|search| search.refusal(version).is_some()) {
@@ -122,17 +122,12 @@ impl Isolation {
             }
             return if is_base { self.refuse_base(verdict) } else { self.refuse_stale(verdict, message) };
         }
-        if let Some(before) = before {
-            let generation = self.generation(kind, &before.of);
-            if self.proof.roll_back(kind, content, before, generation) {
-                self.forget_passed(kind);
-            }
+        if self.roll_back(verdict) {
+            self.forget_passed(kind);
         }
         let answered = |name: &str| content.resources.contains_key(name);
         let mut unproven = self.unproven(&Decoder::default(), kind, answered);
-        let had = |name: &String| before.as_ref().is_some_and(|had| had.content.resources.contains_key(name));
-        let is_new = !content.resources.is_empty() && !content.resources.keys().any(had);
-        if unproven.is_empty() && is_new && !unknown_prior_state {
+        if unproven.is_empty() && verdict.is_new() {
             self.proof.doubt(kind, content);
             self.forget_passed(kind);
             unproven = self.unproven(&Decoder::default(), kind, answered);
@@ -176,6 +171,13 @@ impl Isolation {
         changed
     }
 
+    /// What a proxy that refuses an answer acknowledged before counts; says whether that makes a difference.
+    fn roll_back(&mut self, verdict: &Verdict) -> bool {
+        let Some(before) = &verdict.before else { return false };
+        let generation = self.generation(verdict.kind, &before.of);
+        self.proof.roll_back(verdict.kind, &verdict.content, before, generation)
+    }
+
     /// What was acknowledged of the type is no proof any more.
     fn forget_passed(&mut self, kind: ResourceType) {
         self.ran.remove(&kind);
@@ -187,14 +189,10 @@ impl Isolation {
     /// A proxy refused what is served without what is tried, which another one acknowledged: what it does not run itself is no
     /// proof any more. Says whether there was any.
     fn refuse_base(&mut self, verdict: &Verdict) -> bool {
-        let Verdict { kind, content, of: _, before, unknown_prior_state, .. } = verdict;
+        let Verdict { kind, content, before, .. } = verdict;
         let kind = *kind;
-        let had = |name: &String| before.as_ref().is_some_and(|had| had.content.resources.contains_key(name));
-        let is_new = !content.resources.keys().any(had) && !unknown_prior_state;
-        let changed = match before {
-            Some(before) => self.proof.roll_back(kind, content, before, self.generation(kind, &before.of)),
-            None => is_new && self.proof.doubt(kind, content),
-        };
+        let doubts = before.is_none() && verdict.is_new();
+        let changed = self.roll_back(verdict) || (doubts && self.proof.doubt(kind, content));
         let Some(search) = self.searches.get_mut(&kind).filter(|_| changed) else { return false };
         search.concern(content.resources.keys().cloned());
         self.forget_passed(kind);

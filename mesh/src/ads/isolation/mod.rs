@@ -67,6 +67,16 @@ pub struct Verdict {
     pub again: bool,
 }
 
+impl Verdict {
+    /// Whether it is known that the proxy had acknowledged none of these resources.
+    fn is_new(&self) -> bool {
+        let before = self.before.as_ref().map(|before| &before.content.resources);
+        let had = |name: &String| before.is_some_and(|before| before.contains_key(name));
+        let resources = &self.content.resources;
+        !self.unknown_prior_state && !resources.is_empty() && !resources.keys().any(had)
+    }
+}
+
 /// What a proxy has acknowledged of one type.
 #[derive(Clone, Debug)]
 pub struct Acknowledged {
