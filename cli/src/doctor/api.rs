@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use fleetmesh_client::{Greeting, SurveyError};
+use fleetmesh_client::{Greeting, Place, SurveyError};
 use serde_json::Value;
 
 use super::check::Check;
@@ -14,8 +14,6 @@ pub const RIGHTS: &str = "rights";
 pub const CLOCK: &str = "clock";
 /// What is wrong when there is no answer in time.
 const NOBODY: &str = "start it, for example `fleetmesh standalone --data-dir ~/fleetmesh`, or name another with --kubeconfig or --data-dir";
-/// What names the API of `fleetmesh standalone`.
-const STANDALONE: &str = "--data-dir ";
 /// A signature of AWS holds for five minutes to either side.
 const SKEW_FAILED: Duration = Duration::from_secs(300);
 /// Times in logs and statuses mislead.
@@ -26,8 +24,10 @@ const SKEW_WARNING: Duration = Duration::from_secs(5);
 pub struct ApiFacts {
     /// What names it, such as `--data-dir`; empty when nothing does.
     pub source: String,
-    /// The context that was asked for.
-    pub context: Option<String>,
+    /// Where it is, as kubectl's flags name it.
+    pub place: Place,
+    /// Whether it is that of a `fleetmesh standalone`.
+    pub is_standalone: bool,
     /// Its address; empty when it is not known.
     pub server: String,
     pub greeting: Result<Greeting, SurveyError>,
@@ -59,14 +59,10 @@ pub fn checks(facts: &ApiFacts) -> Vec<Check> {
 
 /// A command for the API that was asked, not for the one that kubectl would ask.
 fn on_it(facts: &ApiFacts, command: &str) -> String {
-    let mut place = facts.source.strip_prefix(STANDALONE).map_or_else(
-        || if facts.source.starts_with("--") { format!(" {}", facts.source) } else { String::new() },
-        |folder| format!(" --kubeconfig {folder}/kubeconfig"),
-    );
-    if let Some(context) = &facts.context {
-        place += &format!(" --context {context}");
-    }
-    command.replacen("kubectl", &format!("kubectl{place}"), 1)
+    let kubeconfig = facts.place.kubeconfig.iter().map(|file| format!(" --kubeconfig {}", file.display()));
+    let context = facts.place.context.iter().map(|context| format!(" --context {context}"));
+    let flags: String = kubeconfig.chain(context).collect();
+    command.replacen("kubectl", &format!("kubectl{flags}"), 1)
 }
 
 fn answers(facts: &ApiFacts) -> Check {
@@ -96,7 +92,7 @@ fn answers(facts: &ApiFacts) -> Check {
 }
 
 fn definitions(facts: &ApiFacts) -> Check {
-    let apply = if facts.source.starts_with(STANDALONE) {
+    let apply = if facts.is_standalone {
         "stop `fleetmesh standalone`, and start it with this program: it has its definitions in it".to_owned()
     } else {
         on_it(facts, "fleetmesh crds | kubectl apply --server-side --force-conflicts -f -")

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use fleetmesh_client::{Greeting, SurveyError};
+use fleetmesh_client::{Greeting, Place, SurveyError};
 use fleetmesh_core::{Failure, FailureClass};
 use fleetmesh_operator::cloud::{CredentialSource, EndpointList};
 use serde_json::json;
@@ -32,7 +32,8 @@ fn api() -> ApiFacts {
     let date = "Mon, 30 Nov 2026 20:00:00 GMT".to_owned();
     ApiFacts {
         source: "--kubeconfig k".to_owned(),
-        context: Some("c".to_owned()),
+        place: Place { kubeconfig: Some("k".into()), context: Some("c".to_owned()), namespace: None },
+        is_standalone: false,
         server: "https://127.0.0.1:6443".to_owned(),
         greeting: Ok(Greeting { version: "v1.34.0".to_owned(), date }),
         asked: (now(), now()),
@@ -88,7 +89,7 @@ fn definitions_that_are_missing_or_of_another_version_are_named() {
         let (state, said, fix) = one(&api::checks(&facts), api::DEFINITIONS);
         assert_eq!((state, said.as_str()), (State::Failed, expected));
         assert!(fix.starts_with("fleetmesh crds | kubectl --kubeconfig k --context c apply"), "{fix}");
-        let facts = ApiFacts { source: "--data-dir d".to_owned(), ..facts };
+        let facts = ApiFacts { is_standalone: true, ..facts };
         let (_, _, fix) = one(&api::checks(&facts), api::DEFINITIONS);
         assert!(fix.starts_with("stop `fleetmesh standalone`"), "{fix}");
     }

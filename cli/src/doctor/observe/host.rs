@@ -9,14 +9,13 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use fleetmesh_api::ports::{EGRESS, INGRESS};
+use fleetmesh_instance::bootstrap::ADMIN_PORT;
 use rustix::process::{Resource, getrlimit};
 
 use super::{LIMIT, within};
 use crate::doctor::args::DoctorArgs;
 use crate::doctor::host::{HostFacts, TOOLS, Tool, ToolFact};
 
-/// Envoy's own page, as its bootstrap has it.
-const ADMIN: u16 = 9901;
 /// Where programs for administrators are, which are not on everybody's PATH.
 const SYSTEM: [&str; 2] = ["/usr/sbin", "/sbin"];
 /// How much of a program's version is shown, in characters.
@@ -43,7 +42,7 @@ pub async fn host(args: &DoctorArgs) -> HostFacts {
         data: data(args.place.data_dir.clone()).await,
         interceptors: interceptors.collect(),
         kernel: ["ip_tables", "nf_tables"].into_iter().filter(is_there).collect(),
-        ports: [ADMIN, INGRESS, EGRESS].map(|port| (port, taken.contains(&port))).to_vec(),
+        ports: [ADMIN_PORT, INGRESS, EGRESS].map(|port| (port, taken.contains(&port))).to_vec(),
     }
 }
 

@@ -61,7 +61,8 @@ pub async fn api(args: &DoctorArgs) -> ApiFacts {
     let place = Place::from(args.place.clone());
     let mut facts = ApiFacts {
         source: source_of_api(args),
-        context: args.place.context.clone(),
+        place: place.clone(),
+        is_standalone: args.place.kubeconfig.is_none() && args.place.data_dir.is_some(),
         server: String::new(),
         greeting: Err(late()),
         asked: (SystemTime::now(), SystemTime::now()),
