@@ -11,8 +11,8 @@ use fleetmesh_testbed::kubectl::Kubectl;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::standalone::Standalone;
 use fleetmesh_testbed::{tools, wait};
-use serde_json::Value;
 
+use crate::kubectl::{KINDS, is_ready};
 use crate::mask;
 
 /// Much longer than anything here takes.
@@ -108,9 +108,8 @@ impl Both {
     /// Applies the first samples, and awaits that all of them are Ready.
     async fn with_samples(&self) -> Result<()> {
         self.same("apply -f {samples}", &[]).await?;
-        let kinds = "meshes,virtualnodes,virtualrouters,routes,virtualservices";
         wait::until("all is Ready", LIMIT, async || {
-            let list = self.kubectl.json(&["get", kinds, "--all-namespaces"]).await?;
+            let list = self.kubectl.json(&["get", KINDS, "--all-namespaces"]).await?;
             let items = list["items"].as_array().context("a list")?;
             Ok((items.len() == 8 && items.iter().all(is_ready)).then_some(()))
         })
@@ -122,11 +121,6 @@ impl Both {
         path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
         Ok(std::fs::write(path, text)?)
     }
-}
-
-fn is_ready(object: &Value) -> bool {
-    let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.into_iter().any(|one| one["type"] == "Ready" && one["status"] == "True")
 }
 
 fn done(captured: &Captured) -> Done {
