@@ -14,7 +14,6 @@ use tokio::sync::mpsc;
 use super::side::Side;
 use super::{ApiSizes, DEADLINE};
 use crate::kubernetes;
-use crate::statistics::millis;
 
 /// Parallel clients, each with a connection of its own.
 pub const CLIENTS: usize = 16;
@@ -26,7 +25,6 @@ const SIZE: usize = 512;
 pub struct Load {
     clients: Vec<Api<ConfigMap>>,
     sizes: ApiSizes,
-    pub ready_ms: f64,
 }
 
 #[derive(Clone, Copy)]
@@ -52,7 +50,7 @@ impl Load {
         let namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } }))?;
         Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await?;
         let clients = clients.into_iter().map(|client| Api::namespaced(client, NAMESPACE)).collect();
-        Ok(Self { clients, sizes, ready_ms: millis(side.ready) })
+        Ok(Self { clients, sizes })
     }
 
     /// Creates, updates and reads a second of one client.

@@ -16,10 +16,10 @@ use fleetmesh_testbed::standalone::Standalone;
 use fleetmesh_testbed::tools;
 use serde::Serialize;
 
+use crate::kubernetes;
 use crate::objects::{self, ObjectCounts};
 use crate::statistics::{Percentiles, millis};
 use crate::world::BenchWorld;
-use crate::{kubernetes, usage};
 pub use report::ApiReport;
 use side::Side;
 
@@ -81,7 +81,7 @@ pub async fn run(sizes: ApiSizes) -> Result<ApiReport> {
 }
 
 async fn measure(side: Side, sizes: ApiSizes) -> Result<Measured> {
-    let rest = side.rss_mb()?;
+    let (ready_ms, rest) = (millis(side.ready), side.rss_mb()?);
     let load = load::Load::prepare(&side, sizes).await?;
     progress(side.name, "one client");
     let alone = load.alone().await?;
@@ -96,7 +96,7 @@ async fn measure(side: Side, sizes: ApiSizes) -> Result<Measured> {
     progress(side.name, "samples");
     let apply_to_ready_ms = millis(samples(side).await?);
     let rss_mb = [rest, few, many];
-    Ok(Measured { rss_mb, alone, together, watch_ms, disk_mb, apply_to_ready_ms, ready_ms: load.ready_ms })
+    Ok(Measured { ready_ms, rss_mb, alone, together, watch_ms, disk_mb, apply_to_ready_ms })
 }
 
 /// How long the first samples take to be Ready after they are applied, at one of a kind that has nothing else to do.
@@ -125,7 +125,7 @@ async fn samples(side: Side) -> Result<Duration> {
 async fn bulk() -> Result<f64> {
     progress("standalone", "1500 objects until all are Ready");
     let run = RunDir::new("bench-bulk")?;
-    let mut standalone = Standalone::start(&run).await?;
+    let standalone = Standalone::start(&run).await?;
     let kubeconfig = standalone.kubeconfig();
     let client = kubernetes::client(&kubeconfig).await?;
     kubernetes::create_namespace(&client).await?;
@@ -134,8 +134,6 @@ async fn bulk() -> Result<f64> {
     let start = Instant::now();
     kubernetes::create_all(&kubeconfig, objects::objects(counts), load::CLIENTS).await?;
     let ready = kubernetes::all_ready(&client, counts.total() + 1, DEADLINE).await?;
-    // It is still there.
-    usage::of(standalone.process().id())?;
     Ok(counts.total() as f64 / ready.duration_since(start).as_secs_f64())
 }
 
