@@ -3,9 +3,9 @@
 use aws_config::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 
-/// Where the service `service_id`, whose hosts begin with `host`, is in `region`: the endpoint that was given for it or for every
-/// service (`AWS_ENDPOINT_URL_…`, `AWS_ENDPOINT_URL`, or the same of the profile), else AWS's.
-pub(crate) fn endpoint(config: &SdkConfig, service_id: &str, host: &str, region: &str) -> String {
+/// The endpoint that was given for the service `service_id` or for every service: `AWS_ENDPOINT_URL_…`, `AWS_ENDPOINT_URL`, or the
+/// same of the profile.
+pub(crate) fn given(config: &SdkConfig, service_id: &str) -> Option<String> {
     let key = ServiceConfigKey::builder()
         .service_id(service_id)
         .env("AWS_ENDPOINT_URL")
@@ -13,13 +13,17 @@ pub(crate) fn endpoint(config: &SdkConfig, service_id: &str, host: &str, region:
         .build()
         .ok();
     let of_service = config.service_config().zip(key).and_then(|(given, key)| given.load_config(key));
-    let given = of_service.or_else(|| config.endpoint_url().map(str::to_owned));
+    of_service.or_else(|| config.endpoint_url().map(str::to_owned))
+}
+
+/// Where the service `service_id`, whose hosts begin with `host`, is in `region`: what was [`given`], else AWS's.
+pub(crate) fn endpoint(config: &SdkConfig, service_id: &str, host: &str, region: &str) -> String {
     let at_aws = || {
         let (fips, dual_stack) =
             (config.use_fips().unwrap_or(false), config.use_dual_stack().unwrap_or(false));
         format!("https://{}", host_of(host, region, fips, dual_stack))
     };
-    let endpoint = given.unwrap_or_else(at_aws);
+    let endpoint = given(config, service_id).unwrap_or_else(at_aws);
     format!("{}/", endpoint.trim_end_matches('/'))
 }
 

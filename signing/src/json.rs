@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
 
-use crate::endpoint::endpoint;
+use crate::endpoint::{endpoint, given};
 use crate::send::send;
 use crate::signer::{RequestSigner, Unsigned};
 
@@ -98,6 +98,11 @@ impl JsonOperation {
     /// Where the service is in `region`: the endpoint that the environment gives for it or for every service, else AWS's.
     pub fn endpoint(&self, config: &SdkConfig, region: &str) -> String {
         endpoint(config, self.service_id, self.host, region)
+    }
+
+    /// The endpoint that the environment or the profile gives for the service or for every service; `None` means AWS's.
+    pub fn given_endpoint(&self, config: &SdkConfig) -> Option<String> {
+        given(config, self.service_id)
     }
 
     /// What the service in `region` answers to `input`. One request is sent, over `connector`, with the credentials and to the

@@ -10,7 +10,7 @@ use aws_types::region::Region;
 use fleetmesh_aws::error::CalledEndpoint;
 use fleetmesh_aws::transport::{Http, Rate, app_mesh_client, hooked_app_mesh_client, timeouts};
 use fleetmesh_aws::trust::Trust;
-use fleetmesh_signing::RequestSigner;
+use fleetmesh_signing::{JsonOperation, RequestSigner};
 use url::Url;
 
 use crate::cloud::calls::AppMeshClient;
@@ -22,6 +22,9 @@ use crate::write_hook::WriteHooks;
 
 /// The region when nothing names one; a Fleetmesh control plane's default too.
 pub(super) const DEFAULT_REGION: &str = "us-west-2";
+/// App Mesh, as the environment and profiles name it.
+pub(super) const APP_MESH: JsonOperation =
+    JsonOperation { service: control_plane::SERVICE, host: "appmesh", service_id: "App Mesh", target: "" };
 /// Reads a second at AWS unless configured otherwise.
 const AWS_READS: f64 = 40.0;
 /// Writes a second at AWS unless configured otherwise.
@@ -30,7 +33,7 @@ const AWS_WRITES: f64 = 8.0;
 /// Which endpoint to use and how fast.
 #[derive(Clone, Debug, Default)]
 pub struct CloudEndpoint {
-    /// The endpoint's address; the SDK's standard resolution when `None`.
+    /// The endpoint's address; that of `AWS_ENDPOINT_URL_APP_MESH`, `AWS_ENDPOINT_URL` or the profile, then AWS's, when `None`.
     pub url: Option<String>,
     /// The file with the CA that vouches for it; those that this system trusts when `None`.
     pub ca_file: Option<PathBuf>,
@@ -73,14 +76,16 @@ impl AppMeshApi {
     pub async fn of(endpoint: &CloudEndpoint) -> Result<Self, EndpointError> {
         let trust = trust_of(endpoint)?;
         let shared = load(endpoint, &trust).await?;
-        if let Some(url) = shared.endpoint_url() {
+        let given = endpoint.url.clone().or_else(|| APP_MESH.given_endpoint(&shared));
+        if let Some(url) = &given {
             check_address(url).map_err(|reason| EndpointError { flag: "--app-mesh-endpoint", reason })?;
         }
         let mut config = aws_sdk_appmesh::config::Builder::from(&shared);
         if shared.region().is_none() {
             config = config.region(Region::new(DEFAULT_REGION));
         }
-        let control_plane = shared.endpoint_url().map(|url| {
+        let at_aws = given.is_none();
+        let control_plane = given.map(|url| {
             let region = shared.region().map_or(DEFAULT_REGION, Region::as_ref).to_owned();
             // Nobody but AWS can verify what AWS's credentials sign, so the control plane is asked with its own key or none.
             let key = shared.credentials_provider().filter(|_| endpoint.access_key_file.is_some());
@@ -89,7 +94,7 @@ impl AppMeshApi {
             ControlPlane::new(url, Http::trusting(trust), signer)
         });
         Ok(Self {
-            at_aws: shared.endpoint_url().is_none(),
+            at_aws,
             control_plane,
             reads: endpoint.reads,
             writes: endpoint.writes,

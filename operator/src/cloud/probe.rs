@@ -8,16 +8,12 @@ use aws_types::region::Region;
 use fleetmesh_aws::transport::Http;
 use fleetmesh_aws::trust::Trust;
 use fleetmesh_core::Failure;
-use fleetmesh_signing::JsonOperation;
 
-use crate::cloud::client::{AppMeshApi, CloudEndpoint, DEFAULT_REGION, EndpointError, load, trust_of};
-use crate::control_plane::SERVICE;
+use crate::cloud::client::{
+    APP_MESH, AppMeshApi, CloudEndpoint, DEFAULT_REGION, EndpointError, load, trust_of,
+};
 use crate::metrics::Metrics;
 use crate::write_hook::WriteHooks;
-
-/// App Mesh, as the environment and profiles name it.
-const APP_MESH: JsonOperation =
-    JsonOperation { service: SERVICE, host: "appmesh", service_id: "App Mesh", target: "" };
 
 /// An endpoint that was found, and not asked yet.
 #[derive(Debug)]

@@ -96,6 +96,11 @@ async fn a_bad_endpoint_is_a_condition_and_a_good_one_puts_all_right() {
     let words = ["AWS ended App Mesh", "fleetmesh control-plane", "--app-mesh-endpoint"];
     says(&space, started, "AppMeshEnded", &words).await;
 
+    // One that the environment gives is not AWS's, which would be said to have ended.
+    let variable = format!("AWS_ENDPOINT_URL_APP_MESH={nobody}");
+    let started = operator(&cluster, &["env", &variable], &[], &run, "variable");
+    says(&space, started, "EndpointUnreachable", &["--app-mesh-endpoint", "version 1"]).await;
+
     let _good = operator(&cluster, &[], &["--app-mesh-endpoint", &endpoint], &run, "good");
     space.ready(&["virtualnode/red", "mesh/endpoints"]).await;
     let after = space.describe("virtual-node", "red").await;
