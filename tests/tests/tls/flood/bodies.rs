@@ -130,8 +130,7 @@ async fn bodies_of_whoever_knows_the_id_of_a_key_are_bounded_before_their_signat
     for _ in 0..count {
         let (tls, head) = (tls.clone(), unsigned(&key.access_key_id, port, LARGEST));
         attack.spawn(async move {
-            let mut stream = tls.connect(STRANGER, port).await.unwrap();
-            stream.write_all(&head).await.unwrap();
+            let mut stream = tls.begun(STRANGER, port, &head).await;
             // All but the last byte; not all of it is read.
             let _ = timeout(Duration::from_secs(5), stream.write_all(&vec![b' '; LARGEST - 1])).await;
             stream

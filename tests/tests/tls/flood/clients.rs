@@ -15,16 +15,17 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
 
 use super::NODE;
-use crate::bed::BedCertificates;
+use crate::bed::{BedCertificates, LIMIT};
 
 pub const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 
@@ -85,6 +86,32 @@ impl FloodTls {
         Ok(Endpoint::from_static("http://127.0.0.1").connect_with_connector(connect).await?)
     }
 
+    /// [`Self::channel`], again while it is closed, which it is when this process is too busy to be in time.
+    pub async fn patient_channel(&self, from: Ipv4Addr, port: u16) -> Channel {
+        let began = Instant::now();
+        loop {
+            match self.channel(from, port).await {
+                Ok(channel) => return channel,
+                Err(error) => assert!(began.elapsed() < LIMIT, "{error}"),
+            }
+        }
+    }
+
+    /// [`Self::connect`] and the head of a request, again while it is closed, which it is when this process is too busy to be in time.
+    pub async fn begun(&self, from: Ipv4Addr, port: u16, head: &[u8]) -> TlsStream<TcpStream> {
+        let began = Instant::now();
+        loop {
+            let begun = match self.connect(from, port).await {
+                Ok(mut stream) => stream.write_all(head).await.map(|()| stream).map_err(Into::into),
+                Err(error) => Err(error),
+            };
+            match begun {
+                Ok(stream) => return stream,
+                Err(error) => assert!(began.elapsed() < LIMIT, "{error}"),
+            }
+        }
+    }
+
     /// Connects as a proxy does, and answers how long it took until it was given clusters.
     pub async fn configured(&self, from: Ipv4Addr, port: u16) -> Result<Duration> {
         let began = Instant::now();
@@ -105,9 +132,12 @@ pub async fn connect(from: Ipv4Addr, port: u16) -> std::io::Result<TcpStream> {
     socket.connect((Ipv4Addr::LOCALHOST, port).into()).await
 }
 
+/// How many requests are made before they are sent: each takes many times its length in memory.
+const AHEAD: usize = 2;
+
 /// A proxy's stream, in the state of the world unless its messages say otherwise.
 pub struct FloodProxy<Request = DiscoveryRequest, Answer = DiscoveryResponse> {
-    pub requests: mpsc::UnboundedSender<Request>,
+    pub requests: mpsc::Sender<Request>,
     pub answers: Streaming<Answer>,
 }
 
@@ -117,11 +147,11 @@ pub type DeltaFloodProxy = FloodProxy<DeltaDiscoveryRequest, DeltaDiscoveryRespo
 impl FloodProxy {
     /// Opens a stream that asks for clusters.
     pub async fn open(channel: Channel) -> Result<Self, Status> {
-        let (requests, outgoing) = mpsc::unbounded_channel();
+        let (requests, outgoing) = mpsc::channel(AHEAD);
         let (node, type_url) = (Some(Node { id: NODE.into(), ..Node::default() }), CLUSTER.into());
-        requests.send(DiscoveryRequest { node, type_url, ..Default::default() }).unwrap();
+        requests.send(DiscoveryRequest { node, type_url, ..Default::default() }).await.unwrap();
         let mut client = AggregatedDiscoveryServiceClient::new(channel);
-        let answers = client.stream_aggregated_resources(UnboundedReceiverStream::new(outgoing)).await?;
+        let answers = client.stream_aggregated_resources(ReceiverStream::new(outgoing)).await?;
         Ok(Self { requests, answers: answers.into_inner() })
     }
 }
@@ -129,11 +159,11 @@ impl FloodProxy {
 impl DeltaFloodProxy {
     /// Opens a stream that asks for clusters.
     pub async fn open_delta(channel: Channel) -> Result<Self, Status> {
-        let (requests, outgoing) = mpsc::unbounded_channel();
+        let (requests, outgoing) = mpsc::channel(AHEAD);
         let (node, type_url) = (Some(Node { id: NODE.into(), ..Node::default() }), CLUSTER.into());
-        requests.send(DeltaDiscoveryRequest { node, type_url, ..Default::default() }).unwrap();
+        requests.send(DeltaDiscoveryRequest { node, type_url, ..Default::default() }).await.unwrap();
         let mut client = AggregatedDiscoveryServiceClient::new(channel);
-        let answers = client.delta_aggregated_resources(UnboundedReceiverStream::new(outgoing)).await?;
+        let answers = client.delta_aggregated_resources(ReceiverStream::new(outgoing)).await?;
         Ok(Self { requests, answers: answers.into_inner() })
     }
 }

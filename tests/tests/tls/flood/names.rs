@@ -43,14 +43,14 @@ async fn one_certified_proxy_takes_little_memory_whatever_it_asks_for() {
                 _ => naming(4_000, "cds_egress_apps_", 40),
             };
             // Nobody waits for what it means.
-            let _ = stream.requests.send(request);
+            let _ = stream.requests.send(request).await;
         }
     }
     // Another is served meanwhile, and asks last, so that all of it was read.
     let other = FloodTls::proxy(&bed.certificates, &bed.certificates.proxy_in("other", "red", "1d").await);
     other.configured(NEIGHBOUR, bed.ads).await.unwrap();
     for stream in &mut streams {
-        stream.requests.send(naming(5_000, "cds_egress_apps_", 4)).unwrap();
+        stream.requests.send(naming(5_000, "cds_egress_apps_", 4)).await.unwrap();
         let status = stream.ended().await;
         assert_eq!(i32::from(status.code()), 8, "{status}");
         assert!(status.message().contains("more than 4096 resources of type cluster"), "{status}");
@@ -66,7 +66,7 @@ async fn one_certified_proxy_takes_little_memory_whatever_it_asks_for() {
 
     let mut stream = FloodProxy::open(tls.channel(STRANGER, bed.ads).await.unwrap()).await.unwrap();
     let long = DiscoveryRequest { resource_names: vec!["x".repeat(256 * 1024)], ..naming(0, "", 1) };
-    stream.requests.send(long).unwrap();
+    stream.requests.send(long).await.unwrap();
     let status = stream.ended().await;
     assert_eq!(i32::from(status.code()), 11, "longer than 256 KiB: {status}");
 }
@@ -109,13 +109,13 @@ async fn the_same_in_delta() {
                 _ => changing(4_000, "cds_egress_apps_", 40, true),
             };
             // Nobody waits for what it means.
-            let _ = stream.requests.send(request);
+            let _ = stream.requests.send(request).await;
         }
     }
     for stream in &mut streams {
         // Neither is too many by itself.
         for start in ["cds_egress_apps_", "cds_ingress_apps_"] {
-            let _ = stream.requests.send(changing(3_000, start, 4, false));
+            let _ = stream.requests.send(changing(3_000, start, 4, false)).await;
         }
         let status = stream.ended().await;
         assert_eq!(i32::from(status.code()), 8, "{status}");
@@ -148,10 +148,10 @@ async fn refusals_with_details(bed: &mut FloodBed, tls: &FloodTls, passes: usize
     let before = bed.forget_peak();
     for stream in &mut streams {
         for _ in 0..passes {
-            stream.requests.send(refusal.clone()).unwrap();
+            stream.requests.send(refusal.clone()).await.unwrap();
         }
         // It is read last.
-        stream.requests.send(naming(5_000, "cds_egress_apps_", 4)).unwrap();
+        stream.requests.send(naming(5_000, "cds_egress_apps_", 4)).await.unwrap();
     }
     for stream in &mut streams {
         assert_eq!(i32::from(stream.ended().await.code()), 8);
