@@ -159,7 +159,8 @@ impl Bound {
     /// # Errors
     /// [`Error::WriterEnded`].
     pub async fn serve(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { gate, listener, tls, store, resources, ending, .. } = self;
+        let Self { api, gate, listener, tls, store, resources, ending, .. } = self;
+        tokio::task::spawn_blocking(move || api.warm_up());
         // Whatever ends it, its parts end with it.
         let _ends = ending.clone().drop_guard();
         let limits = ConnectionLimits::default();

@@ -28,11 +28,11 @@ const OPERATOR: &str = "system:serviceaccount:fleetmesh-system:fleetmesh-operato
 pub async fn run(args: StandaloneArgs, shutdown: CancellationToken) -> anyhow::Result<()> {
     open_as_many_files_as_allowed();
     let instances = instances(&args.joining, &args.identity.region)?;
-    let (api, bound) = tokio::join!(
-        fleetmesh_standalone::bind(args.api()),
-        fleetmesh_control_plane::bind(args.control_plane(instances, &Handle::current()))
-    );
-    let (api, bound) = (api?, bound?);
+    // Each of them on a processor of its own: reading definitions and making keys is work, not waiting.
+    let api = tokio::spawn(fleetmesh_standalone::bind(args.api()));
+    let control_plane = fleetmesh_control_plane::bind(args.control_plane(instances, &Handle::current()));
+    let (api, bound) = tokio::join!(api, control_plane);
+    let (api, bound) = (api.context("the API could not start")??, bound?);
     let (health, addresses, opened) = (Health::default(), bound.addresses.clone(), bound.opened());
     let bound = bound.with_health(health.clone());
     let operator =

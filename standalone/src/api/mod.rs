@@ -79,8 +79,13 @@ impl Api {
     ) -> Result<Self, CustomSchemaError> {
         let schemas = Arc::new(Schemas::new(&resources)?);
         let discovery = Arc::new(Discovery::new(&resources, address));
-        let openapi = Arc::new(OpenApiPages::new(&resources));
+        let openapi = Arc::new(OpenApiPages::new(Arc::clone(&resources)));
         Ok(Self { store, resources, schemas, discovery, openapi, shutdown })
+    }
+
+    /// Makes what is long in the making and not needed for being ready, so that nobody who asks waits for it. Blocks.
+    pub(crate) fn warm_up(&self) {
+        self.openapi.make();
     }
 
     /// What is served.

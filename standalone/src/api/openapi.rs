@@ -1,4 +1,7 @@
-//! The OpenAPI documents, `/openapi/v2` and `/openapi/v3`, as kube-apiserver serves them. Written once.
+//! The OpenAPI documents, `/openapi/v2` and `/openapi/v3`, as kube-apiserver serves them. Written once, after the API is
+//! ready: what asks for them first waits for them.
+
+use std::sync::{Arc, LazyLock};
 
 use axum::body::Body;
 use axum::response::Response;
@@ -20,13 +23,21 @@ const V3: &str = "/openapi/v3";
 /// How long a document stays what it is that was asked for by its hash: for ever.
 const YEAR: SignedDuration = SignedDuration::from_hours(365 * 24);
 
+/// What makes the documents.
+type Make = Box<dyn FnOnce() -> OpenApi + Send>;
+
 /// The documents.
-pub(super) struct OpenApiPages(OpenApi);
+pub(super) struct OpenApiPages(LazyLock<OpenApi, Make>);
 
 impl OpenApiPages {
     /// Those of `resources`.
-    pub(super) fn new(resources: &Resources) -> Self {
-        Self(OpenApi::new(resources, VERSION))
+    pub(super) fn new(resources: Arc<Resources>) -> Self {
+        Self(LazyLock::new(Box::new(move || OpenApi::new(&resources, VERSION))))
+    }
+
+    /// Makes the documents, unless that is done. Takes some ten milliseconds of a processor.
+    pub(super) fn make(&self) {
+        LazyLock::force(&self.0);
     }
 
     /// What is at `path`; nothing when that is none of these. A path below them that is not known is 404, a form that is not

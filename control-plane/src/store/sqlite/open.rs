@@ -66,13 +66,20 @@ fn prepare(connection: Connection, path: &Path, identity: &Identity) -> Result<C
     };
     tuned().map_err(|error| explain(path, &error))?;
     same_identity(&connection, path, identity)?;
-    connection.execute_batch(layout::ADDITIONS).map_err(|error| explain(path, &error))?;
+    add(&connection).map_err(|error| explain(path, &error))?;
     forms::note(&connection, Timestamp::now()).map_err(|error| explain(path, &error))?;
     if !identity.others.is_empty() {
         let marked = connection.pragma_update(None, "user_version", layout::SCHEMA_VERSION);
         marked.map_err(|error| explain(path, &error))?;
     }
     Ok(connection)
+}
+
+/// Makes the tables that are missing, together, so that a new file waits for the disk once. Nothing is written when none is.
+fn add(connection: &Connection) -> rusqlite::Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute_batch(layout::ADDITIONS)?;
+    transaction.commit()
 }
 
 /// Whether the database is empty; an error when it is not one that this program may use.
