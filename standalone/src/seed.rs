@@ -2,7 +2,7 @@
 
 use fleetmesh_standalone_core::resource::{Resource, Resources};
 use fleetmesh_standalone_core::status::Status;
-use fleetmesh_standalone_core::store::definitions::DEFINITIONS;
+use fleetmesh_standalone_core::store::definitions::{self, DEFINITIONS};
 use fleetmesh_standalone_core::store::update::{self, Part};
 use fleetmesh_standalone_core::store::{Decision, Key, create, state};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -65,7 +65,7 @@ fn managed_namespace() -> Value {
 
 /// A definition, with the members that an API server adds.
 fn object(definition: &CustomResourceDefinition) -> Result<Value, serde_json::Error> {
-    let mut object = serde_json::to_value(definition)?;
+    let mut object = definitions::whole(Some(&serde_json::to_value(definition)?));
     let names = object["spec"]["names"].clone();
     let served = definition.spec.versions.iter().filter(|version| version.storage);
     let versions: Vec<&str> = served.map(|version| version.name.as_str()).collect();

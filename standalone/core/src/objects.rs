@@ -11,7 +11,7 @@ use crate::resource::{Resource, Resources};
 use crate::schema::{BuiltinKind, CustomSchema, CustomSchemaError, OtherErrors, Verdict, builtin};
 use crate::status::{FieldError, FieldErrorKind, Status, StatusCause};
 use crate::store::update::Part;
-use crate::store::{check, names, scale};
+use crate::store::{check, definitions, names, scale};
 
 /// What is done about fields that the schema does not know: the parameter `fieldValidation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,6 +250,9 @@ impl ObjectSchema {
         by: &Writer,
         force: bool,
     ) -> Result<Value, Status> {
+        if resource.store == definitions::DEFINITIONS {
+            return definitions::applied(resource, live, config);
+        }
         let version = resource.api_version();
         let manager = self
             .manager(&version, resource, by.part)
