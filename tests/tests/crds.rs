@@ -53,7 +53,7 @@ async fn stored_identities_go_on(cluster: &Cluster, kubectl: &Kubectl) -> Result
             "generation": 1, "creationTimestamp": "2026-11-28T04:56:30Z", "finalizers": ["example.com/held"] },
         "spec": { "meshName": "apps", "iam": { "path": "/mesh/",
             "permissionsBoundary": "arn:aws:iam::111122223333:policy/boundary" } } });
-    cluster.etcd().put("/registry/fleetmesh.dev/virtualnodes/stored/old", &node.to_string()).await?;
+    cluster.etcd()?.put("/registry/fleetmesh.dev/virtualnodes/stored/old", &node.to_string()).await?;
     let patch = async |patch: &str| {
         let patch = ["--namespace", "stored", "patch", "virtualnode/old", "--type=merge", "-p", patch];
         kubectl.capture(&patch).await?.success()

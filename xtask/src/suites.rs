@@ -8,19 +8,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use fleetmesh_tools::tools;
+use fleetmesh_tools::api_server::{self, ApiServer, ON_STANDALONE, SecondRun};
+use fleetmesh_tools::{long, tools};
 use serde_json::Value;
 
 use crate::cargo;
 
 /// A test program of the workspace.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Suite {
     /// What it tests: the package, and the target where it has a name of its own.
     name: String,
     program: PathBuf,
     /// The folder of its package, where cargo runs it.
     package: PathBuf,
+    /// On whose API it is run.
+    on: ApiServer,
+    /// Tests and modules that are left out.
+    skips: Vec<&'static str>,
 }
 
 /// Builds every test program of the workspace and every program that they start.
@@ -36,9 +41,7 @@ pub fn build() -> Result<Vec<Suite>> {
     if !output.status.success() {
         bail!("`cargo {}` ended with {}", arguments.join(" "), output.status);
     }
-    let mut suites: Vec<_> = String::from_utf8_lossy(&output.stdout).lines().filter_map(suite).collect();
-    longest_first(&mut suites, &times());
-    Ok(suites)
+    Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(suite).collect())
 }
 
 /// Who takes longest begins, so that none is left alone at the end. One that was never timed goes before all.
@@ -60,7 +63,22 @@ fn suite(message: &str) -> Option<Suite> {
         name: if black_box { format!("{folder}: {target}") } else { target.to_owned() },
         program: PathBuf::from(message["executable"].as_str()?),
         package: package.to_owned(),
+        ..Suite::default()
     })
+}
+
+/// Those of `suites` that are run on standalone as well.
+fn on_standalone(suites: &[Suite], long: bool) -> Vec<Suite> {
+    let again = |run: &SecondRun| {
+        let first = suites.iter().find(|suite| suite.name == format!("tests: {}", run.suite))?;
+        Some(Suite {
+            name: format!("{} on standalone", first.name),
+            on: ApiServer::Standalone,
+            skips: run.stays.iter().map(|stays| stays.tests).collect(),
+            ..first.clone()
+        })
+    };
+    ON_STANDALONE.iter().filter(|run| long || !run.long).filter_map(again).collect()
 }
 
 /// How many seconds each suite took when it last ran.
@@ -84,12 +102,16 @@ fn remember(new: Times) -> Result<()> {
         .with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Runs `suites` with these variables, `at_once` at a time with `threads` tests at a time in each, and prints what each
+/// Runs `suites` with these variables, some of them once more on standalone ([`ON_STANDALONE`]), `at_once` at a time with `threads` tests at a time in each, and prints what each
 /// prints when it has ended.
 ///
 /// # Errors
 /// One cannot be started or fails: the error names all that failed.
 pub fn run(suites: Vec<Suite>, at_once: usize, threads: usize, environment: &[(&str, &str)]) -> Result<()> {
+    let long = environment.contains(&(long::VARIABLE, "1"));
+    let mut suites = suites;
+    suites.extend(on_standalone(&suites, long));
+    longest_first(&mut suites, &self::times());
     let (times, failed) = run_all(suites, at_once, |suite| run_one(suite, threads, environment));
     remember(times)?;
     if !failed.is_empty() {
@@ -133,11 +155,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn run_one(suite: &Suite, threads: usize, environment: &[(&str, &str)]) -> Result<()> {
-    let Suite { name, program, package } = suite;
+    let Suite { name, program, package, on, skips } = suite;
     eprintln!("   Started {name}");
     let mut command = Command::new(program);
     command.current_dir(package).env("CARGO_MANIFEST_DIR", package);
     command.env("RUST_TEST_THREADS", threads.to_string()).envs(environment.iter().copied());
+    command.env(api_server::VARIABLE, on.name()).args(skips.iter().flat_map(|tests| ["--skip", tests]));
     // kube-apiserver, etcd and kubectl are Go's: memory is there, processor time is not.
     command.env("GOGC", "400").stdin(Stdio::null());
     let begun = Instant::now();
@@ -170,7 +193,8 @@ mod tests {
         };
         let named = |name: &str| {
             let program = PathBuf::from("/t/envoy-1f");
-            Some(Suite { name: name.to_owned(), program, package: PathBuf::from("/w/tests") })
+            let package = PathBuf::from("/w/tests");
+            Some(Suite { name: name.to_owned(), program, package, ..Suite::default() })
         };
         assert_eq!(suite(&message("test", true, Some("/t/envoy-1f"))), named("tests: envoy"));
         assert_eq!(suite(&message("lib", true, Some("/t/envoy-1f"))), named("envoy"));
@@ -185,6 +209,7 @@ mod tests {
             name: name.to_owned(),
             program: PathBuf::from(format!("/bin/{name}")),
             package: PathBuf::from("/"),
+            ..Suite::default()
         };
         let (times, failed) =
             run_all(vec![suite("true"), suite("true"), suite("false"), suite("none")], 2, |suite| {
@@ -196,8 +221,7 @@ mod tests {
 
     #[test]
     fn two_run_at_a_time() {
-        let suite =
-            |name: &str| Suite { name: name.to_owned(), program: PathBuf::new(), package: PathBuf::new() };
+        let suite = |name: &str| Suite { name: name.to_owned(), ..Suite::default() };
         let (running, more) = (Mutex::new(0), Condvar::new());
         // Each waits for the other; one alone gives up.
         let meet = |_: &Suite| {
@@ -214,10 +238,23 @@ mod tests {
 
     #[test]
     fn the_longest_begins_and_the_unknown_before_it() {
-        let suite =
-            |name: &str| Suite { name: name.to_owned(), program: PathBuf::new(), package: PathBuf::new() };
+        let suite = |name: &str| Suite { name: name.to_owned(), ..Suite::default() };
         let mut suites = ["short", "long", "new"].map(suite);
         longest_first(&mut suites, &Times::from([("short".to_owned(), 1), ("long".to_owned(), 60)]));
         assert_eq!(suites.each_ref().map(|suite| suite.name.as_str()), ["new", "long", "short"]);
+    }
+
+    #[test]
+    fn suites_that_are_chosen_run_on_standalone_too() {
+        let suites = ["tests: kubernetes", "tests: envoy", "tests: canary", "kubernetes"]
+            .map(|name| Suite { name: name.to_owned(), ..Suite::default() });
+        let names = |long| {
+            let again = on_standalone(&suites, long);
+            assert!(again.iter().all(|suite| suite.on == ApiServer::Standalone));
+            again.into_iter().map(|suite| suite.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(false), ["tests: kubernetes on standalone"]);
+        assert_eq!(names(true), ["tests: kubernetes on standalone", "tests: canary on standalone"]);
+        assert!(on_standalone(&suites, false)[0].skips.contains(&"rights::"));
     }
 }

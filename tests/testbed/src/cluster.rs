@@ -1,18 +1,21 @@
-//! A Kubernetes API: etcd and kube-apiserver on loopback, with RBAC and tokens, and nothing behind them.
+//! A Kubernetes API on loopback, and nothing behind it: etcd and kube-apiserver, with RBAC and tokens, or the embedded API of
+//! `fleetmesh standalone`, whichever the run of the tests asks for ([`ApiServer::asked`]).
+
+mod kubernetes;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use p256::elliptic_curve::Generate as _;
-use p256::pkcs8::LineEnding;
+use anyhow::{Context as _, Result, ensure};
 
+use crate::api_server::ApiServer;
 use crate::etcd::Etcd;
 use crate::kubectl::Kubectl;
 use crate::process::Process;
 use crate::run_dir::RunDir;
 use crate::{port, tools};
+use kubernetes::{api_server_command, etcd_command, prepare};
 
 /// Both are ready in about three seconds on two idle cores; a busy machine gets more.
 const START: Duration = Duration::from_secs(90);
@@ -60,10 +63,12 @@ pub struct ClusterOptions {
 /// A running cluster.
 #[derive(Debug)]
 pub struct Cluster {
+    served_by: ApiServer,
     folder: PathBuf,
     ports: Ports,
     options: ClusterOptions,
-    etcd: Process,
+    /// None behind standalone.
+    etcd: Option<Process>,
     api_server: Process,
 }
 
@@ -86,13 +91,29 @@ impl Cluster {
     /// Starts a cluster and awaits that it is ready; its data goes to `cluster` of `run`.
     ///
     /// # Errors
-    /// A tool is missing, or does not become ready.
+    /// A tool is missing, or does not become ready; or the options ask for what standalone does not have.
     pub async fn start_with(run: &RunDir, options: ClusterOptions) -> Result<Self> {
+        Self::start_on(ApiServer::asked()?, run, options).await
+    }
+
+    /// The same on this API, whatever the run asks for.
+    ///
+    /// # Errors
+    /// As [`Self::start_with`].
+    pub async fn start_on(served_by: ApiServer, run: &RunDir, options: ClusterOptions) -> Result<Self> {
+        let one_user = options.users.is_empty() && !options.audit;
+        ensure!(
+            served_by == ApiServer::Kubernetes || one_user,
+            "standalone has one user and no audit log: fleetmesh_tools::api_server names what stays on kube-apiserver"
+        );
         let folder = run.join("cluster");
         let mut last = None;
         for _ in 0..ATTEMPTS {
-            prepare(&folder, &options)?;
-            match Self::start_once(run, &folder, &options).await {
+            if folder.exists() {
+                std::fs::remove_dir_all(&folder)?;
+            }
+            std::fs::create_dir_all(&folder)?;
+            match Self::start_once(served_by, run, &folder, &options).await {
                 Ok(cluster) => return Ok(cluster),
                 Err(error) => last = Some(error),
             }
@@ -100,19 +121,37 @@ impl Cluster {
         Err(last.context("no attempt was made")?)
     }
 
-    async fn start_once(run: &RunDir, folder: &Path, options: &ClusterOptions) -> Result<Self> {
+    async fn start_once(
+        served_by: ApiServer,
+        run: &RunDir,
+        folder: &Path,
+        options: &ClusterOptions,
+    ) -> Result<Self> {
         let [etcd, etcd_peer, api] = port::free()?;
         let ports = Ports { etcd, etcd_peer, api };
-        let etcd = Process::spawn("etcd", &etcd_command(folder, ports, options)?, run)?;
-        let api_server = Process::spawn("kube-apiserver", &api_server_command(folder, ports, options)?, run)?;
-        let mut cluster =
-            Self { folder: folder.to_owned(), ports, options: options.clone(), etcd, api_server };
+        let etcd = match served_by {
+            ApiServer::Kubernetes => {
+                prepare(folder, options)?;
+                Some(Process::spawn("etcd", &etcd_command(folder, ports, options)?, run)?)
+            }
+            ApiServer::Standalone => None,
+        };
+        let api_server = spawn(served_by, folder, ports, options, run)?;
+        let (folder, options) = (folder.to_owned(), options.clone());
+        let mut cluster = Self { served_by, folder, ports, options, etcd, api_server };
         cluster.ready().await?;
         Ok(cluster)
     }
 
     /// Awaits that the API answers requests and the default namespace is there.
     async fn ready(&mut self) -> Result<()> {
+        match self.served_by {
+            ApiServer::Standalone => self.api_server.first_line(START).await.map(drop),
+            ApiServer::Kubernetes => self.kubernetes_ready().await,
+        }
+    }
+
+    async fn kubernetes_ready(&mut self) -> Result<()> {
         let certificate = self.folder.join("certificates/apiserver.crt");
         let address = (std::net::Ipv4Addr::LOCALHOST, self.ports.api);
         self.api_server
@@ -121,7 +160,9 @@ impl Cluster {
                 Ok(certificate.exists().then_some(()))
             })
             .await?;
-        self.etcd.ensure_running()?;
+        if let Some(etcd) = &mut self.etcd {
+            etcd.ensure_running()?;
+        }
         self.kubeconfig(&User::admin())?;
         for user in self.options.users.clone() {
             self.kubeconfig(&user)?;
@@ -136,6 +177,12 @@ impl Cluster {
         Ok(())
     }
 
+    /// Whose API it is.
+    #[must_use]
+    pub fn served_by(&self) -> ApiServer {
+        self.served_by
+    }
+
     /// The API's address.
     #[must_use]
     pub fn url(&self) -> String {
@@ -145,14 +192,18 @@ impl Cluster {
     /// The kubeconfig of the admin.
     #[must_use]
     pub fn admin_kubeconfig(&self) -> PathBuf {
-        self.folder.join("admin.kubeconfig")
+        self.folder.join(match self.served_by {
+            ApiServer::Kubernetes => "admin.kubeconfig",
+            ApiServer::Standalone => "standalone/kubeconfig",
+        })
     }
 
     /// Writes the kubeconfig of `user`, who must be the admin or one of the options' users.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// The file cannot be written. Standalone writes that of its one user itself.
     pub fn kubeconfig(&self, user: &User) -> Result<PathBuf> {
+        ensure!(self.served_by == ApiServer::Kubernetes, "standalone knows no user {}", user.name);
         let file = self.folder.join(format!("{}.kubeconfig", user.name));
         // JSON is YAML; the certificate is self-signed and thereby its own authority.
         let text = serde_json::json!({
@@ -184,32 +235,34 @@ impl Cluster {
         self.folder.join("audit.log")
     }
 
-    /// What the API server keeps its objects in.
-    #[must_use]
-    pub fn etcd(&self) -> Etcd {
-        Etcd::new(format!("http://127.0.0.1:{}", self.ports.etcd))
+    /// What kube-apiserver keeps its objects in.
+    ///
+    /// # Errors
+    /// It is standalone, which has a database.
+    pub fn etcd(&self) -> Result<Etcd> {
+        ensure!(self.etcd.is_some(), "there is no etcd behind standalone");
+        Ok(Etcd::new(format!("http://127.0.0.1:{}", self.ports.etcd)))
     }
 
-    /// Kills kube-apiserver; etcd keeps the objects.
+    /// Kills the API server (SIGKILL); what was acknowledged is kept.
     pub fn kill_api_server(&mut self) {
         self.api_server.kill();
     }
 
-    /// Starts kube-apiserver again at the same port and awaits that it is ready.
+    /// Starts the API server again at the same port and awaits that it is ready.
     ///
     /// # Errors
     /// It does not become ready.
     pub async fn restart_api_server(&mut self, run: &RunDir) -> Result<()> {
-        let command = api_server_command(&self.folder, self.ports, &self.options)?;
         self.api_server.kill();
-        self.api_server = Process::spawn("kube-apiserver", &command, run)?;
+        self.api_server = spawn(self.served_by, &self.folder, self.ports, &self.options, run)?;
         self.ready().await
     }
 
-    /// The ids of its processes: of etcd and of kube-apiserver.
+    /// The ids of its processes: of etcd, where there is one, and of the API server.
     #[must_use]
-    pub fn processes(&self) -> [u32; 2] {
-        [self.etcd.id(), self.api_server.id()]
+    pub fn processes(&self) -> Vec<u32> {
+        self.etcd.iter().chain([&self.api_server]).map(Process::id).collect()
     }
 
     /// Its files.
@@ -218,70 +271,27 @@ impl Cluster {
         &self.folder
     }
 
-    /// The process of kube-apiserver, to freeze or measure it.
+    /// The process of the API server, to freeze or measure it.
     pub fn api_server(&mut self) -> &mut Process {
         &mut self.api_server
     }
 }
 
-/// Lays out an empty data folder: tokens, the key that signs service account tokens, the audit policy.
-fn prepare(folder: &Path, options: &ClusterOptions) -> Result<()> {
-    if folder.exists() {
-        std::fs::remove_dir_all(folder)?;
+fn spawn(
+    served_by: ApiServer,
+    folder: &Path,
+    ports: Ports,
+    options: &ClusterOptions,
+    run: &RunDir,
+) -> Result<Process> {
+    match served_by {
+        ApiServer::Kubernetes => {
+            Process::spawn("kube-apiserver", &api_server_command(folder, ports, options)?, run)
+        }
+        ApiServer::Standalone => {
+            let mut command = Command::new(tools::test_api()?);
+            command.arg(folder.join("standalone")).arg(format!("127.0.0.1:{}", ports.api));
+            Process::spawn("standalone", &command, run)
+        }
     }
-    std::fs::create_dir_all(folder)?;
-    let admin = User::admin();
-    let users = std::iter::once(&admin).chain(&options.users);
-    let tokens: String = users
-        .map(|user| format!("{},{},{0},\"{}\"\n", user.token(), user.name, user.groups.join(",")))
-        .collect();
-    std::fs::write(folder.join("tokens.csv"), tokens)?;
-    let key = p256::SecretKey::generate();
-    // In SEC1 kube-apiserver reads one file both as the private and as the public key.
-    let key = key.to_sec1_pem(LineEnding::LF).context("cannot write the service account key")?;
-    std::fs::write(folder.join("service-account.key"), key.as_bytes())?;
-    let policy = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
-    std::fs::write(folder.join("audit-policy.yaml"), policy)?;
-    Ok(())
-}
-
-fn etcd_command(folder: &Path, ports: Ports, options: &ClusterOptions) -> Result<Command> {
-    let client = format!("http://127.0.0.1:{}", ports.etcd);
-    let peer = format!("http://127.0.0.1:{}", ports.etcd_peer);
-    let mut command = Command::new(tools::tool("etcd")?);
-    if !options.durable {
-        // The data does not outlive the run, so it need not outlive a power cut.
-        command.arg("--unsafe-no-fsync");
-    }
-    command.args(["--log-level", "warn", "--data-dir"]).arg(folder.join("etcd"));
-    command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
-    command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
-    command.args(["--initial-cluster", &format!("default={peer}")]);
-    Ok(command)
-}
-
-fn api_server_command(folder: &Path, ports: Ports, options: &ClusterOptions) -> Result<Command> {
-    let mut command = Command::new(tools::tool("kube-apiserver")?);
-    command
-        .args(["--bind-address", "127.0.0.1", "--authorization-mode", "RBAC"])
-        .args(["--etcd-servers", &format!("http://127.0.0.1:{}", ports.etcd)])
-        .args(["--secure-port", &ports.api.to_string()])
-        .args(["--service-cluster-ip-range", "10.0.0.0/24"])
-        .args(["--service-account-issuer", "https://kubernetes.default.svc"])
-        .arg(setting("--service-account-key-file", &folder.join("service-account.key")))
-        .arg(setting("--service-account-signing-key-file", &folder.join("service-account.key")))
-        .arg(setting("--token-auth-file", &folder.join("tokens.csv")))
-        .arg(setting("--cert-dir", &folder.join("certificates")))
-        // No controller makes service accounts here.
-        .args(["--disable-admission-plugins", "ServiceAccount"]);
-    if options.audit {
-        command
-            .arg(setting("--audit-policy-file", &folder.join("audit-policy.yaml")))
-            .arg(setting("--audit-log-path", &folder.join("audit.log")));
-    }
-    Ok(command)
-}
-
-fn setting(flag: &str, file: &Path) -> String {
-    format!("{flag}={}", file.display())
 }

@@ -40,4 +40,4 @@ pub mod standalone;
 pub mod sts;
 pub mod wait;
 
-pub use fleetmesh_tools::{long, tools, userns};
+pub use fleetmesh_tools::{api_server, long, tools, userns};

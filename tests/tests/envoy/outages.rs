@@ -195,7 +195,7 @@ async fn watches_expire(world: &mut OutageWorld) {
         wait::until("every watch is back", LIMIT, async || Ok(all_watch(world).then_some(()))).await.unwrap();
         let before = refused_watches(world);
         world.cluster.kill_api_server();
-        let etcd = world.cluster.etcd();
+        let etcd = world.cluster.etcd().unwrap();
         let revision = etcd.put("/registry/fleetmesh.dev/nothing", "{}").await.unwrap();
         etcd.compact(revision).await.unwrap();
         world.cluster.restart_api_server(&world.bed.run).await.unwrap();

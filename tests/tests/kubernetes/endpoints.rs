@@ -1,5 +1,5 @@
-//! Endpoints that do not work, and a cluster without our kinds: a condition, or a line, says what is wrong and the way
-//! out; nothing is lost, and a working endpoint puts all right.
+//! Endpoints that do not work: a condition, or a line, says what is wrong and the way out; nothing is lost, and a working endpoint puts
+//! all right.
 
 use std::process::Command;
 use std::time::Duration;
@@ -10,15 +10,21 @@ use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{aws, http, port, stack, tools, userns, wait};
 
-use crate::bed::{LIMIT, TIMEOUT};
+use crate::bed::LIMIT;
 use crate::front;
 use crate::space::{KubernetesSpace, node, version};
 
 /// A stop ends what is under way.
-const STOP: Duration = Duration::from_secs(30);
+pub const STOP: Duration = Duration::from_secs(30);
 
 /// `fleetmesh operator` with these arguments, run by `wrapper` unless that is empty. It does not wait for readiness.
-fn operator(cluster: &Cluster, wrapper: &[&str], arguments: &[&str], run: &RunDir, name: &str) -> Process {
+pub fn operator(
+    cluster: &Cluster,
+    wrapper: &[&str],
+    arguments: &[&str],
+    run: &RunDir,
+    name: &str,
+) -> Process {
     let fleetmesh = tools::fleetmesh().unwrap();
     let mut command = match wrapper {
         [] => Command::new(fleetmesh),
@@ -65,7 +71,7 @@ async fn a_bad_endpoint_is_a_condition_and_a_good_one_puts_all_right() {
     let control_plane = ControlPlane::start(&run).await.unwrap();
     let endpoint = control_plane.endpoint();
 
-    without_definitions(&cluster, &endpoint, &run).await;
+    stack::install_crds(&kubectl, &run).await.unwrap();
     without_resources(&cluster, &run).await;
     let space = KubernetesSpace::new("endpoints", kubectl, aws::AppMesh::new(&endpoint), &run).await;
     space.apply(&[space.mesh(), space.object("VirtualNode", "red", node("red.local"))]).await;
@@ -130,38 +136,4 @@ async fn without_resources(cluster: &Cluster, run: &RunDir) {
     assert!(!none.ended(LIMIT).await.unwrap().success());
     let said = none.log_tail();
     assert!(said.contains("cannot use --app-mesh-endpoint: \"127.0.0.1:9080\" is no address"), "{said}");
-}
-
-/// An operator that comes before the definitions says which command installs them, once, and begins when they are there.
-async fn without_definitions(cluster: &Cluster, endpoint: &str, run: &RunDir) {
-    // At debug the log has the tries after the first, too.
-    let arguments = ["--log", "fleetmesh_operator=debug", "--app-mesh-endpoint", endpoint];
-    let mut early = operator(cluster, &[], &arguments, run, "early");
-    let address = early.first_line(LIMIT).await.unwrap();
-    let kinds = ["meshes", "virtualnodes", "virtualrouters", "routes", "virtualservices"];
-    early
-        .until("each watch has failed again", LIMIT, async |process| {
-            let log = std::fs::read_to_string(process.log())?;
-            Ok((log.matches("watch failed again").count() >= kinds.len()).then_some(()))
-        })
-        .await
-        .unwrap();
-    let ready = format!("http://{address}/readyz");
-    let refusal = http::get(&ready).await.expect_err("not ready").to_string();
-    assert!(refusal.contains("503"), "{refusal}");
-    stack::install_crds(&cluster.kubectl().unwrap(), run).await.unwrap();
-    wait::until("it is ready", LIMIT, async || http::get(&ready).await.map(Some)).await.unwrap();
-    let log = std::fs::read_to_string(early.log()).unwrap();
-    for kind in kinds {
-        let about: Vec<&str> = log
-            .lines()
-            .filter(|line| {
-                line.contains("fleetmesh crds | kubectl apply") && line.contains(&format!(" {kind}."))
-            })
-            .collect();
-        assert_eq!(about.len(), 1, "one line about {kind}: {about:?}");
-    }
-    assert!(early.terminate(STOP).await.unwrap().success());
-    let kubectl = cluster.kubectl().unwrap();
-    kubectl.run(&["wait", "--for=condition=Established", TIMEOUT, "crd", "--all"]).await.unwrap();
 }

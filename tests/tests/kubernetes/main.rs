@@ -14,6 +14,7 @@
 mod bed;
 mod canary_access;
 mod commits;
+mod definitions;
 mod deletion;
 mod drift;
 mod endpoints;

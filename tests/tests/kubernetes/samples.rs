@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use fleetmesh_testbed::api_server::ApiServer;
 use fleetmesh_testbed::tools;
 use fleetmesh_testbed::wait;
 
@@ -72,7 +73,8 @@ async fn ready(bed: &ClusterBed) {
 /// Deletes the files in their order, their namespaces among them, and checks that nothing is left.
 async fn deleted(bed: &ClusterBed, files: &[PathBuf]) {
     let kubectl = &bed.stack.kubectl;
-    kubectl.run(&arguments(&["delete", "--wait=false"], files)).await.unwrap();
+    // Where namespaces have a controller, a namespace takes along what is in it.
+    kubectl.run(&arguments(&["delete", "--wait=false", "--ignore-not-found"], files)).await.unwrap();
     let rest: Vec<PathBuf> = files.iter().filter(|file| !is_namespace(file)).cloned().collect();
     kubectl.run(&arguments(&["delete", "--ignore-not-found", TIMEOUT], &rest)).await.unwrap();
     assert_eq!(kubectl.run(&["get", "fmesh,fleetmesh", "--all-namespaces", "-o", "name"]).await.unwrap(), "");
@@ -87,8 +89,22 @@ async fn deleted(bed: &ClusterBed, files: &[PathBuf]) {
     }
 }
 
-/// Does what Kubernetes' namespace controller does, of which a bare API server has none: the namespace is empty.
+/// Awaits the end of a namespace that is empty. On kube-apiserver it does what Kubernetes' namespace controller does, of which a bare
+/// API server has none.
 async fn finalize(bed: &ClusterBed, namespace: &str) {
+    if bed.stack.cluster.served_by() == ApiServer::Kubernetes {
+        take_finalizers(bed, namespace).await;
+    }
+    let kubectl = &bed.stack.kubectl;
+    wait::until("the namespace is gone", LIMIT, async || {
+        let found = kubectl.run(&["get", "namespace", namespace, "--ignore-not-found", "-o", "name"]).await?;
+        Ok(found.is_empty().then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+async fn take_finalizers(bed: &ClusterBed, namespace: &str) {
     let kubectl = &bed.stack.kubectl;
     let mut object = kubectl.json(&["get", "namespace", namespace]).await.unwrap();
     assert_eq!(object["status"]["phase"], "Terminating");
@@ -97,12 +113,6 @@ async fn finalize(bed: &ClusterBed, namespace: &str) {
     std::fs::write(&file, object.to_string()).unwrap();
     let path = format!("/api/v1/namespaces/{namespace}/finalize");
     kubectl.run(&["replace", "--raw", &path, "-f", file.to_str().unwrap()]).await.unwrap();
-    wait::until("the namespace is gone", LIMIT, async || {
-        let found = kubectl.run(&["get", "namespace", namespace, "--ignore-not-found", "-o", "name"]).await?;
-        Ok(found.is_empty().then_some(()))
-    })
-    .await
-    .unwrap();
 }
 
 /// What `kubectl get` prints of the namespace apps, by cells.

@@ -4,6 +4,7 @@
 //! retired stay away.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod both_apis;
 mod circles;
 mod kinds;
 mod libraries;

@@ -91,6 +91,15 @@ pub fn testbed() -> Result<PathBuf> {
     binary("FLEETMESH_TESTBED_BIN", "fleetmesh-testbed", "fleetmesh-testbed")
 }
 
+/// The `fleetmesh-test-api` binary (the embedded API of `fleetmesh standalone`, alone): `FLEETMESH_TEST_API_BIN`, else the one built
+/// beside the running program.
+///
+/// # Errors
+/// It is not built.
+pub fn test_api() -> Result<PathBuf> {
+    binary("FLEETMESH_TEST_API_BIN", "fleetmesh-test-api", "fleetmesh-tests")
+}
+
 fn binary(variable: &str, name: &str, package: &str) -> Result<PathBuf> {
     let file = match std::env::var_os(variable) {
         Some(file) => PathBuf::from(file),

@@ -69,7 +69,7 @@ impl Side {
     pub fn rss_mb(&self) -> Result<f64> {
         let processes = match &self.server {
             Server::Standalone(standalone) => vec![standalone.id()],
-            Server::Kubernetes(cluster) => cluster.processes().to_vec(),
+            Server::Kubernetes(cluster) => cluster.processes(),
         };
         let mut bytes = 0;
         for process in processes {

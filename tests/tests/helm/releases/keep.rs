@@ -86,7 +86,7 @@ async fn settled(world: &ReleaseWorld) -> usize {
 
 /// The custom resources as the API server keeps them, one a line.
 async fn stored(world: &ReleaseWorld) -> String {
-    let found = world.bed.cluster.etcd().list("/registry/fleetmesh.dev/").await.unwrap();
+    let found = world.bed.cluster.etcd().unwrap().list("/registry/fleetmesh.dev/").await.unwrap();
     let lines = found.into_iter().map(|(key, value)| {
         let value: Value = serde_json::from_str(&value).unwrap();
         format!("{}\n", json!({ "key": key, "value": value }))

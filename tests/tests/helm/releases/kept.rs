@@ -62,7 +62,7 @@ impl Kept {
         let calls: Vec<Call> = calls.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let ids = calls::again(&calls, &moto.endpoint()).await;
         bed.kubectl.run(&["create", "namespace", "apps"]).await.unwrap();
-        let (etcd, text) = (bed.cluster.etcd(), calls::renamed(&self.text("objects.jsonl"), &ids));
+        let (etcd, text) = (bed.cluster.etcd().unwrap(), calls::renamed(&self.text("objects.jsonl"), &ids));
         for line in text.lines() {
             let pair: Value = serde_json::from_str(line).unwrap();
             etcd.put(pair["key"].as_str().unwrap(), &pair["value"].to_string()).await.unwrap();
