@@ -21,6 +21,7 @@ mod endpoints;
 mod front;
 mod gitops;
 mod grants;
+mod kube_rs;
 mod leader;
 mod lone;
 mod mesh_tls;
