@@ -20,3 +20,4 @@ mod mask;
 mod replay;
 mod samples;
 mod storage;
+mod systemd;
