@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use axum::body::{Body, to_bytes};
 use fleetmesh_api::urls::escape;
 use fleetmesh_standalone_core::manifests::{
-    LABEL, MANAGER, Manifest, ObjectName, Plan, Problem, is_owned, labelled, prunable,
+    Change, LABEL, MANAGER, Manifest, ObjectName, Plan, Problem, is_owned, labelled, prunable,
 };
 use fleetmesh_standalone_core::resource::{Resource, Resources, Verb};
 use fleetmesh_standalone_core::route::collection_path;
@@ -30,13 +30,15 @@ pub(super) struct ManifestClient {
 pub(super) struct Applied {
     /// The object's uid, where there is one.
     pub(super) uid: Option<String>,
+    /// How the object was left.
+    pub(super) left: Option<Change>,
     /// Why it is not applied.
     pub(super) problem: Option<Problem>,
 }
 
 impl Applied {
     fn failed(uid: Option<String>, problem: Problem) -> Self {
-        Self { uid, problem: Some(problem) }
+        Self { uid, left: None, problem: Some(problem) }
     }
 }
 
@@ -71,6 +73,22 @@ impl ManifestClient {
         (code, serde_json::from_slice(&bytes).unwrap_or_default())
     }
 
+    /// The resource version that the objects of `resource` are at now; `None` when the API does not say.
+    pub(super) async fn revision(&self, resource: &Resource) -> Option<u64> {
+        let path = format!("{}?limit=1", collection(resource, ""));
+        let (_, list) = self.ask(Method::GET, &path, JSON, &Value::Null).await;
+        list["metadata"]["resourceVersion"].as_str()?.parse().ok()
+    }
+
+    /// What changes of the objects of `resource` after `revision`, a line each; `None` when the API does not give it.
+    pub(super) async fn watch(&self, resource: &Resource, revision: u64) -> Option<Body> {
+        let path = collection(resource, "");
+        let path = format!("{path}?watch=true&allowWatchBookmarks=true&resourceVersion={revision}");
+        let request = Request::builder().uri(path).body(Body::empty()).ok()?;
+        let response = self.api.answer(&self.caller, request).await;
+        response.status().is_success().then(|| response.into_body())
+    }
+
     /// Applies a manifest. An object that this makes carries the label; one that was there keeps or lacks it.
     pub(super) async fn apply(&self, manifest: &Manifest) -> Applied {
         let path = item(&manifest.resource, &manifest.name);
@@ -88,7 +106,9 @@ impl ManifestClient {
             _ => (code, answer),
         };
         match code {
-            200 | 201 => Applied { uid: text(&answer["metadata"]["uid"]), problem: None },
+            200 | 201 => {
+                Applied { uid: text(&answer["metadata"]["uid"]), left: Change::of(&answer), problem: None }
+            }
             _ => Applied::failed(uid, Problem::refused(manifest, &answer)),
         }
     }
@@ -208,7 +228,7 @@ impl ManifestClient {
 }
 
 /// Where objects of `resource` are: of one namespace, or of all where that is empty.
-fn collection(resource: &Resource, namespace: &str) -> String {
+pub(super) fn collection(resource: &Resource, namespace: &str) -> String {
     let Resource { group, version, plural, .. } = resource;
     collection_path(group, version, plural, Some(namespace).filter(|name| !name.is_empty()))
 }

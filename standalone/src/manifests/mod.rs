@@ -3,7 +3,10 @@
 //!
 //! `look (names, sizes, times) → settled → read what changed → plan → apply what changed → prune → report`
 //!
-//! Costs by what changed: a look takes a `stat` of each file, twice a second.
+//! Costs by what changed: a look takes a `stat` of each file, twice a second. The kinds that were applied are watched, and what
+//! somebody else changes of an object is put back at once:
+//!
+//! `watch of a kind → what the manager of the manifests owns of the object changed → put back, more and more slowly in a fight`
 
 mod client;
 mod pace;
@@ -11,15 +14,15 @@ mod report;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod watches;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fleetmesh_standalone_core::manifests::{self, Manifest, ObjectName, Plan, Problem};
-use serde_json::Value;
-use tokio::time::Instant;
+use fleetmesh_standalone_core::manifests::{self, Drift, Manifest, ObjectName, Plan, Problem};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, Caller};
@@ -27,6 +30,7 @@ use client::ManifestClient;
 use pace::Pace;
 use report::Reporter;
 use tree::{Stamp, Tree};
+use watches::{Sight, Watches};
 
 /// The user that applies.
 const USER: &str = "system:serviceaccount:fleetmesh-system:fleetmesh-manifests";
@@ -50,7 +54,18 @@ pub struct Manifests {
     /// What is in each file, as it was read with this stamp.
     files: BTreeMap<String, (Stamp, Vec<Result<Manifest, Problem>>)>,
     /// What the API took, as it was written.
-    applied: BTreeMap<ObjectName, Value>,
+    applied: BTreeMap<ObjectName, Manifest>,
+    watches: Watches,
+    drift: Drift,
+    /// What the times of [`Drift`] are counted from.
+    begun: Instant,
+}
+
+/// What there is to do.
+enum Task {
+    Look,
+    See,
+    PutBack,
 }
 
 impl Manifests {
@@ -65,6 +80,9 @@ impl Manifests {
         Ok(Self {
             folder: folder.to_owned(),
             reporter: Reporter::new(client.clone()),
+            watches: Watches::new(client.clone()),
+            drift: Drift::default(),
+            begun: Instant::now(),
             client,
             pace: Pace::default(),
             files: BTreeMap::new(),
@@ -74,28 +92,81 @@ impl Manifests {
 
     /// Applies what is there and what changes until `shutdown`. What fails is reported and tried again.
     pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let folder = self.folder.clone();
-            let looked =
-                tokio::task::spawn_blocking(move || (tree::look(&folder), tree::is_written(&folder)));
-            let step = async {
-                // A look that panicked is a fault of this program; the next one begins anew.
-                let Ok((tree, is_written)) = looked.await else { return };
-                let Some(due) = self.pace.due(&tree, is_written, Instant::now()) else { return };
-                if due.everything {
-                    self.applied.clear();
+            let next = self.drift.next().map(|at| self.begun + at);
+            let due = async {
+                match next {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
                 }
-                let has_failed = self.bring(tree, due.prunes).await;
-                self.pace.brought(has_failed, Instant::now());
+            };
+            let task = tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = looks.tick() => Task::Look,
+                () = self.watches.seen() => Task::See,
+                () = due => Task::PutBack,
+            };
+            let work = async {
+                match task {
+                    Task::Look => self.look().await,
+                    Task::See => self.see(),
+                    Task::PutBack => self.put_back().await,
+                }
             };
             tokio::select! {
-                () = step => {}
+                () = work => {}
                 () = shutdown.cancelled() => return,
             }
-            tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
-                () = shutdown.cancelled() => return,
+        }
+    }
+
+    /// Looks at the directory, and applies it if that is due.
+    async fn look(&mut self) {
+        let folder = self.folder.clone();
+        let looked = tokio::task::spawn_blocking(move || (tree::look(&folder), tree::is_written(&folder)));
+        // A look that panicked is a fault of this program; the next one begins anew.
+        let Ok((tree, is_written)) = looked.await else { return };
+        let Some(due) = self.pace.due(&tree, is_written, Instant::now()) else { return };
+        if due.everything {
+            self.applied.clear();
+        }
+        let has_failed = self.bring(tree, due.prunes).await;
+        self.pace.brought(has_failed, Instant::now());
+    }
+
+    /// Takes what the watches saw.
+    fn see(&mut self) {
+        let now = self.begun.elapsed();
+        let Sight { changes, lost } = self.watches.take();
+        for (name, change) in &changes {
+            self.drift.see(name, change, now);
+        }
+        if !lost.is_empty() {
+            tracing::info!(kinds = ?lost, "changes of objects were missed: the manifests are applied again");
+            self.pace.all_at(Instant::now());
+        }
+    }
+
+    /// Puts back what is due.
+    async fn put_back(&mut self) {
+        let mut has_failed = false;
+        for one in self.drift.take(self.begun.elapsed()) {
+            let Some(manifest) = self.applied.get(&one.name).cloned() else { continue };
+            let outcome = self.client.apply(&manifest).await;
+            if let (None, Some(left)) = (&outcome.problem, &outcome.left) {
+                self.drift.applied(&one.name, left);
+                self.drift.put_back(&one, self.begun.elapsed());
+                self.reporter.put_back(&manifest, &one, outcome.uid.as_deref()).await;
+            } else {
+                // What is not applied is tried again with the rest, which reports why.
+                self.applied.remove(&one.name);
+                has_failed = true;
             }
+        }
+        if has_failed {
+            self.pace.brought(true, Instant::now());
         }
     }
 
@@ -106,18 +177,24 @@ impl Manifests {
         let Plan { apply, mut problems, wanted } = manifests::plan(found);
         problems.extend(tree.unreadable);
         self.applied.retain(|name, _| wanted.contains(name));
+        self.drift.keep(|name| wanted.contains(name));
+        let kinds: BTreeSet<String> = apply.iter().map(|manifest| watches::key(&manifest.resource)).collect();
+        self.watches.keep(&kinds);
         let mut uids = BTreeMap::new();
         let mut applied = 0_usize;
         for manifest in &apply {
-            if self.applied.get(&manifest.name) == Some(&manifest.object) {
+            if self.applied.get(&manifest.name).is_some_and(|known| known.object == manifest.object) {
                 continue;
             }
+            // Before it is applied, so that nothing is missed.
+            self.watches.follow(&manifest.resource).await;
             let outcome = self.client.apply(manifest).await;
             uids.extend(outcome.uid.map(|uid| (manifest.name.clone(), uid)));
             match outcome.problem {
                 None => {
                     applied += 1;
-                    self.applied.insert(manifest.name.clone(), manifest.object.clone());
+                    self.applied.insert(manifest.name.clone(), (*manifest).clone());
+                    outcome.left.iter().for_each(|left| self.drift.applied(&manifest.name, left));
                 }
                 Some(problem) => {
                     self.applied.remove(&manifest.name);

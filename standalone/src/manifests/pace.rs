@@ -73,6 +73,12 @@ impl Pace {
         };
         self.again = Some(now + wait);
     }
+
+    /// All of it is applied with the next look.
+    pub(super) fn all_at(&mut self, now: Instant) {
+        self.failures = 0;
+        self.again = self.again.map(|_| now);
+    }
 }
 
 #[cfg(test)]
@@ -123,6 +129,19 @@ mod tests {
             pace.brought(true, now);
         }
         assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 512, 600]);
+    }
+
+    #[test]
+    fn all_of_it_is_applied_again_when_changes_were_missed() {
+        let (mut pace, now) = (Pace::default(), Instant::now());
+        for _ in 0..2 {
+            pace.due(&tree(1), false, now);
+            pace.brought(true, now);
+        }
+        pace.all_at(now);
+        assert_eq!(pace.due(&tree(1), false, now), ALL);
+        pace.brought(false, now);
+        assert_eq!(pace.due(&tree(1), false, now), None);
     }
 
     #[test]

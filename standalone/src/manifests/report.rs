@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fleetmesh_standalone_core::manifests::{MANAGER, ObjectName, Problem};
+use fleetmesh_standalone_core::manifests::{MANAGER, Manifest, ObjectName, Problem, PutBack};
 use fleetmesh_standalone_core::route::collection_path;
 use http::Method;
 use jiff::Timestamp;
@@ -13,6 +13,10 @@ use super::client::ManifestClient;
 
 /// The reason of a problem's Event.
 const REJECTED: &str = "ManifestRejected";
+/// The reason of an Event about an object that is put back again and again.
+const CONTESTED: &str = "ManifestContested";
+/// After how often in succession.
+const FIGHT: u32 = 2;
 /// The longest note of an Event, in characters.
 const LONGEST: usize = 1024;
 /// The namespace of Events about what is in none.
@@ -47,7 +51,7 @@ impl Reporter {
         for problem in problems.difference(&self.known) {
             tracing::warn!(%problem, "a manifest cannot be applied");
             let uid = problem.about.as_deref().and_then(|name| uids.get(name));
-            self.event(problem, uid.map(String::as_str)).await;
+            self.event(problem, uid.map(String::as_str), REJECTED).await;
         }
         for problem in self.known.difference(&problems) {
             tracing::info!(place = %problem.place, "a problem of a manifest is gone");
@@ -55,8 +59,24 @@ impl Reporter {
         self.known = problems;
     }
 
+    /// Reports that the object of `manifest` was put back, and once that two parties fight over it.
+    pub(super) async fn put_back(&self, manifest: &Manifest, done: &PutBack, uid: Option<&str>) {
+        let what = if done.is_gone { "deleted" } else { "changed" };
+        let by = done.by.as_deref().map(|by| format!(" (last by {by})")).unwrap_or_default();
+        tracing::info!(object = %manifest.name, "put back as it is in the directory: somebody {what} it{by}");
+        if done.before != FIGHT {
+            return;
+        }
+        let message = format!(
+            "it is {what} again each time that it is put back{by}, and is put back more and more seldom: stop who does that, or leave it out of the directory"
+        );
+        let problem = Problem::about(manifest, None, message);
+        tracing::warn!(%problem, "two parties write the same object");
+        self.event(&problem, uid, CONTESTED).await;
+    }
+
     /// An Event about the object, or about the namespace `default` where none is known.
-    async fn event(&self, problem: &Problem, uid: Option<&str>) {
+    async fn event(&self, problem: &Problem, uid: Option<&str>, reason: &str) {
         let about = problem.about.as_deref();
         let namespace = about.map(|name| name.namespace.as_str()).filter(|namespace| !namespace.is_empty());
         let namespace = namespace.unwrap_or(DEFAULT);
@@ -72,7 +92,7 @@ impl Reporter {
         let event = json!({
             "apiVersion": "v1", "kind": "Event",
             "metadata": { "name": format!("{MANAGER}.{}", Uuid::new_v4().simple()), "namespace": namespace },
-            "involvedObject": involved, "type": "Warning", "reason": REJECTED, "message": message, "count": 1,
+            "involvedObject": involved, "type": "Warning", "reason": reason, "message": message, "count": 1,
             "firstTimestamp": now, "lastTimestamp": now, "source": { "component": MANAGER },
             "reportingComponent": MANAGER, "reportingInstance": "",
         });

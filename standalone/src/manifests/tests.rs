@@ -1,9 +1,11 @@
 use std::fs;
 use std::sync::Arc;
 
+use fleetmesh_standalone_core::manifests::is_owned;
 use fleetmesh_standalone_core::resource::Resources;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio_util::sync::DropGuard;
 
 use super::*;
 use crate::store::Store;
@@ -13,6 +15,8 @@ struct Bed {
     folder: tempfile::TempDir,
     client: ManifestClient,
     manifests: Manifests,
+    api: Api,
+    store: Arc<Store>,
 }
 
 impl Bed {
@@ -21,10 +25,12 @@ impl Bed {
         let definitions = fleetmesh_crds::all();
         let resources = Arc::new(Resources::new(&definitions));
         crate::seed::seed(&store, &resources, &definitions).await.expect("seeded");
-        let api = Api::new(store, resources, "127.0.0.1:6443", CancellationToken::new()).expect("schemas");
+        let api = Api::new(Arc::clone(&store), resources, "127.0.0.1:6443", CancellationToken::new())
+            .expect("schemas");
         let folder = tempfile::tempdir().expect("a folder");
         let manifests = Manifests::new(api.clone(), folder.path()).expect("a directory");
-        Self { folder, client: ManifestClient::new(api, Caller::administrator("somebody")), manifests }
+        let client = ManifestClient::new(api.clone(), Caller::administrator("somebody"));
+        Self { folder, client, manifests, api, store }
     }
 
     fn write(&self, file: &str, text: &str) {
@@ -189,4 +195,141 @@ async fn a_namespace_is_pruned_with_what_is_ours_and_stays_with_what_is_not() {
     assert!(empty.is_none_or(|empty| empty["metadata"]["deletionTimestamp"].is_string()));
     let events = bed.events("default").await;
     assert!(events.iter().any(|event| event.contains("ConfigMap used/theirs is in it")), "{events:?}");
+}
+
+/// Until `look` finds what it waits for; much longer than that takes, and much shorter than all is applied again.
+async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
+    let found = async {
+        loop {
+            match look().await {
+                Some(found) => return found,
+                None => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), found).await.expect("within a minute")
+}
+
+impl Bed {
+    async fn patch(&self, path: &str, patch: &Value) -> Value {
+        let media_type = "application/merge-patch+json";
+        let path = format!("{path}?fieldManager=somebody");
+        let (code, answer) = self.client.ask(Method::PATCH, &path, media_type, patch).await;
+        assert_eq!(code, 200, "{answer}");
+        answer
+    }
+
+    async fn delete(&self, path: &str) {
+        let (code, answer) = self.client.ask(Method::DELETE, path, "application/json", &Value::Null).await;
+        assert_eq!(code, 200, "{answer}");
+    }
+
+    /// Runs it from now on, until the guard is dropped.
+    fn run(&mut self) -> DropGuard {
+        let next = Manifests::new(self.api.clone(), self.folder.path()).expect("a directory");
+        let shutdown = CancellationToken::new();
+        tokio::spawn(std::mem::replace(&mut self.manifests, next).run(shutdown.clone()));
+        shutdown.drop_guard()
+    }
+
+    /// The value that the map has.
+    async fn value(&self, name: &str) -> Option<String> {
+        let map = self.get(&format!("{MAPS}/{name}")).await?;
+        map["data"]["a"].as_str().map(str::to_owned)
+    }
+}
+
+fn metadata(object: &Value, member: &str) -> String {
+    object["metadata"][member].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn what_somebody_changes_or_deletes_is_put_back_at_once_and_what_no_file_has_stays() {
+    let mut bed = Bed::new().await;
+    bed.write("a.yaml", &map("a", "x"));
+    bed.write("b.yaml", &map("b", "x"));
+    let _running = bed.run();
+    let (a, b) = (format!("{MAPS}/a"), format!("{MAPS}/b"));
+    until(async || bed.get(&b).await).await;
+    let begun = Instant::now();
+    bed.patch(&a, &json!({"data": {"a": "theirs"}})).await;
+    until(async || bed.value("a").await.filter(|value| value == "x")).await;
+    bed.patch(&a, &json!({"data": {"z": "theirs"}})).await;
+    let first = bed.get(&b).await.expect("there");
+    bed.delete(&b).await;
+    let second = until(async || bed.get(&b).await).await;
+    assert_ne!(metadata(&first, "uid"), metadata(&second, "uid"));
+    assert_eq!(second["data"], json!({"a": "x"}));
+    assert!(is_owned(&second), "what it makes again is pruned again: {second}");
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    let changed = bed.get(&a).await.expect("there");
+    assert_eq!(changed["data"], json!({"a": "x", "z": "theirs"}));
+}
+
+#[tokio::test]
+async fn what_is_not_in_a_file_changes_without_a_request_of_the_manifests() {
+    let mut bed = Bed::new().await;
+    bed.write("a.yaml", &map("a", "x"));
+    bed.write("b.yaml", &map("b", "x"));
+    let _running = bed.run();
+    until(async || bed.get(&format!("{MAPS}/b")).await).await;
+    let a = format!("{MAPS}/a");
+    let changed = bed.patch(&a, &json!({"data": {"z": "theirs"}, "metadata": {"labels": {"l": "1"}}})).await;
+    // Seen after that, and put back.
+    bed.delete(&format!("{MAPS}/b")).await;
+    until(async || bed.get(&format!("{MAPS}/b")).await).await;
+    assert_eq!(bed.get(&a).await, Some(changed));
+}
+
+#[tokio::test]
+async fn two_parties_that_fight_are_slowed_down_and_a_person_is_shown_who_it_is() {
+    let mut bed = Bed::new().await;
+    bed.write("a.yaml", &map("a", "x"));
+    let _running = bed.run();
+    let begun = Instant::now();
+    for _ in 0..3 {
+        until(async || bed.value("a").await.filter(|value| value == "x")).await;
+        bed.patch(&format!("{MAPS}/a"), &json!({"data": {"a": "theirs"}})).await;
+    }
+    until(async || bed.value("a").await.filter(|value| value == "x")).await;
+    // At once, after a second, and after two more.
+    assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
+    let shown = async || bed.events("default").await.into_iter().find(|event| event.contains("by somebody"));
+    let event = until(shown).await;
+    assert!(event.starts_with("a.yaml, document 1 (ConfigMap default/a): it is changed again"), "{event}");
+}
+
+#[tokio::test]
+async fn a_namespace_that_somebody_deletes_is_made_again_with_what_was_in_it() {
+    let mut bed = Bed::new().await;
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n";
+    let inside = map("a", "x").replace("{name: a}", "{name: a, namespace: shop}");
+    bed.write("a.yaml", &format!("{inside}---\n{namespace}"));
+    let _running = bed.run();
+    let collecting = CancellationToken::new();
+    let (store, resources) = (Arc::clone(&bed.store), Arc::new(Resources::new(&fleetmesh_crds::all())));
+    tokio::spawn(crate::collector::run(store, resources, collecting.clone()));
+    let _collecting = collecting.drop_guard();
+    let path = "/api/v1/namespaces/shop/configmaps/a";
+    let first = until(async || bed.get(path).await).await;
+    bed.delete("/api/v1/namespaces/shop").await;
+    let again = async || bed.get(path).await.filter(|map| metadata(map, "uid") != metadata(&first, "uid"));
+    let second = until(again).await;
+    assert_eq!(second["data"], json!({"a": "x"}));
+    assert_eq!(bed.events("default").await, Vec::<String>::new(), "nothing was tried too early");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_misses_changes_says_so() {
+    let bed = Bed::new().await;
+    let mut watches = Watches::new(bed.client.clone());
+    let resource = bed.client.resources().of_kind("", "v1", "ConfigMap").map(Arc::clone).expect("a resource");
+    watches.follow(&resource).await;
+    watches.keep(&BTreeSet::new());
+    watches.seen().await;
+    assert!(watches.take().lost.is_empty(), "it was ended here");
+    watches.start(&resource, u64::MAX);
+    watches.seen().await;
+    assert_eq!(watches.take().lost, BTreeSet::from([watches::key(&resource)]));
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use fleetmesh_testbed::kubectl::Kubectl;
@@ -51,6 +51,27 @@ async fn a_directory_becomes_a_mesh_and_what_is_removed_from_it_is_pruned() -> R
     };
     all_ready(8).await?;
     kubectl.run(&["create", "configmap", "theirs", "--namespace", "apps"]).await?;
+
+    // What somebody deletes or changes by hand is as it is written again, long before all is applied anew.
+    let begun = Instant::now();
+    let node = ["virtualnode", "service-b-v2", "--namespace", "apps"];
+    let uid = kubectl.json(&[&["get"], &node[..]].concat()).await?["metadata"]["uid"].clone();
+    kubectl.run(&[&["delete", "--wait=false"], &node[..]].concat()).await?;
+    let patch = r#"{"spec": {"http2Route": {"match": {"prefix": "/theirs"}}}}"#;
+    kubectl
+        .run(&["patch", "route", "service-b", "--namespace", "apps", "--type=merge", "--patch", patch])
+        .await?;
+    wait::until("both are put back", LIMIT, async || {
+        let route = kubectl.json(&["get", "route", "service-b", "--namespace", "apps"]).await?;
+        let list = kubectl.json(&["get", "virtualnodes", "--namespace", "apps"]).await?;
+        let mut nodes = list["items"].as_array().context("a list")?.iter();
+        let again =
+            nodes.any(|one| one["metadata"]["name"] == "service-b-v2" && one["metadata"]["uid"] != uid);
+        Ok((again && route["spec"]["http2Route"]["match"]["prefix"] == "/").then_some(()))
+    })
+    .await?;
+    all_ready(8).await?;
+    ensure!(begun.elapsed() < LIMIT, "{:?}", begun.elapsed());
 
     // Half of a file hides what is in it; nothing that is gone with it is pruned, and a person is shown where it is broken.
     let (node, broken) = (folder.join("06-virtual-node-service-b-v2.yaml"), folder.join("05-route.yaml"));

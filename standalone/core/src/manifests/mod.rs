@@ -3,8 +3,11 @@
 //!
 //! `files → documents → manifests or problems → plan → what is applied, what is pruned`
 //!
+//! What somebody else changes of it is put back ([`Drift`]).
+//!
 //! What was made for the directory carries [`LABEL`], set by [`MANAGER`] in the very request that made it: nothing else is pruned.
 
+mod drift;
 mod owned;
 mod plan;
 #[cfg(test)]
@@ -17,6 +20,7 @@ use serde_json::Value;
 
 use crate::resource::{Resource, Resources, Verb};
 
+pub use drift::{Change, Drift, PutBack, WatchLine, watch_line};
 pub use owned::{is_owned, labelled, prunable};
 pub use plan::{Plan, plan};
 
