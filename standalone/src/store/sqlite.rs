@@ -10,17 +10,17 @@ use crate::files;
 
 /// `PRAGMA application_id` of our databases: "FMSA".
 const APPLICATION_ID: i64 = 0x464d_5341;
-/// `PRAGMA user_version`.
-const SCHEMA_VERSION: i64 = 1;
+/// `PRAGMA user_version`. 1 had no checksums.
+const SCHEMA_VERSION: i64 = 2;
 
-/// `text` is the object as JSON with its resource version, which is `revision`. The one row of `revision` has the last that was used,
+/// `sum` is the [`checksum`] of the row. `text` is the object as JSON with its resource version, which is `revision`. The one row of `revision` has the last that was used,
 /// by a deletion too.
 const SCHEMA: &str = "
 CREATE TABLE revision (value INTEGER NOT NULL) STRICT;
 INSERT INTO revision VALUES (0);
 CREATE TABLE object (
     store TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL, text TEXT NOT NULL,
-    PRIMARY KEY (store, namespace, name)
+    sum INTEGER, PRIMARY KEY (store, namespace, name)
 ) STRICT, WITHOUT ROWID;
 ";
 
@@ -33,10 +33,46 @@ pub(super) fn open(path: &Path) -> Result<(Connection, State), OpenError> {
         files::tighten(path);
     }
     let connection = Connection::open(path).map_err(failed)?;
-    let is_new = inspect(&connection, path)?;
-    prepare(&connection, is_new).map_err(failed)?;
-    let state = load(&connection, path)?;
+    let version = inspect(&connection, path)?;
+    prepare(&connection, version.is_none()).map_err(failed)?;
+    let is_old = version.is_some_and(|version| version < SCHEMA_VERSION);
+    let state = read(&connection, path, !is_old)?;
+    if is_old {
+        add_checksums(&connection).map_err(failed)?;
+    }
     Ok((connection, state))
+}
+
+/// SQLite's own check looks at how rows lie in the file, not at what is in them.
+fn checksum(key: &Key, revision: i64, text: &str) -> i64 {
+    let mut hasher = crc32fast::Hasher::new();
+    for part in [&key.store, &key.namespace, &key.name, text] {
+        hasher.update(part.as_bytes());
+        hasher.update(&[0]);
+    }
+    hasher.update(&revision.to_le_bytes());
+    hasher.finalize().into()
+}
+
+/// Brings the schema from 1 to 2. All of it, or nothing.
+fn add_checksums(connection: &Connection) -> rusqlite::Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute_batch("ALTER TABLE object ADD COLUMN sum INTEGER")?;
+    let mut statement = transaction.prepare("SELECT store, namespace, name, revision, text FROM object")?;
+    let rows = statement.query_map([], |row| {
+        let key = Key { store: row.get(0)?, namespace: row.get(1)?, name: row.get(2)? };
+        let text: String = row.get(4)?;
+        let sum = checksum(&key, row.get(3)?, &text);
+        Ok((sum, key))
+    })?;
+    let sums: Vec<(i64, Key)> = rows.collect::<rusqlite::Result<_>>()?;
+    drop(statement);
+    let sql = "UPDATE object SET sum = ?1 WHERE store = ?2 AND namespace = ?3 AND name = ?4";
+    for (sum, Key { store, namespace, name }) in sums {
+        transaction.prepare_cached(sql)?.execute(params![sum, store, namespace, name])?;
+    }
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()
 }
 
 fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
@@ -49,8 +85,8 @@ fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
     }
 }
 
-/// Whether the database is empty.
-fn inspect(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
+/// The version of the schema; none when the database is empty.
+fn inspect(connection: &Connection, path: &Path) -> Result<Option<i64>, OpenError> {
     let read = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let checked = || -> rusqlite::Result<(i64, i64, i64, String)> {
         let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -60,7 +96,7 @@ fn inspect(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
     let (tables, application, found, whole) = checked().map_err(|error| explain(path, &error))?;
     let damaged = |reason: String| OpenError::Damaged { path: path.to_owned(), reason };
     if tables == 0 && application == 0 {
-        return Ok(true);
+        return Ok(None);
     }
     if application != APPLICATION_ID {
         return Err(damaged("it is a database of another program".into()));
@@ -68,7 +104,7 @@ fn inspect(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
     if found > SCHEMA_VERSION {
         return Err(OpenError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION });
     }
-    if whole == "ok" { Ok(false) } else { Err(damaged(whole)) }
+    if whole == "ok" { Ok(Some(found)) } else { Err(damaged(whole)) }
 }
 
 fn prepare(connection: &Connection, is_new: bool) -> rusqlite::Result<()> {
@@ -88,23 +124,32 @@ fn prepare(connection: &Connection, is_new: bool) -> rusqlite::Result<()> {
 
 /// Everything that is stored.
 pub(super) fn load(connection: &Connection, path: &Path) -> Result<State, OpenError> {
+    read(connection, path, true)
+}
+
+fn read(connection: &Connection, path: &Path, has_sums: bool) -> Result<State, OpenError> {
     let failed = |error: rusqlite::Error| explain(path, &error);
     let revision = last_revision(connection).map_err(failed)?;
-    let sql = "SELECT store, namespace, name, revision, text FROM object";
-    let mut statement = connection.prepare(sql).map_err(failed)?;
+    let sum = if has_sums { "sum" } else { "NULL" };
+    let sql = format!("SELECT store, namespace, name, revision, text, {sum} FROM object");
+    let mut statement = connection.prepare(&sql).map_err(failed)?;
     let mut rows = statement.query([]).map_err(failed)?;
     let mut objects = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
-        let read = || -> rusqlite::Result<(Key, i64, String)> {
+        let columns = || -> rusqlite::Result<(Key, i64, String, Option<i64>)> {
             let key = Key { store: row.get(0)?, namespace: row.get(1)?, name: row.get(2)? };
-            Ok((key, row.get(3)?, row.get(4)?))
+            Ok((key, row.get(3)?, row.get(4)?, row.get(5)?))
         };
-        let (key, revision, text) = read().map_err(failed)?;
-        let damaged = |reason: String| OpenError::Damaged { path: path.to_owned(), reason };
-        let revision = u64::try_from(revision).map_err(|error| damaged(format!("{key:?}: {error}")))?;
-        let name = format!("{key:?}");
+        let (key, revision, text, sum) = columns().map_err(failed)?;
+        let name = format!("{} {}/{}", key.store, key.namespace, key.name);
+        let damaged =
+            |reason: &str| OpenError::Damaged { path: path.to_owned(), reason: format!("{name}: {reason}") };
+        if has_sums && sum != Some(checksum(&key, revision, &text)) {
+            return Err(damaged("it is not what was stored"));
+        }
+        let revision = u64::try_from(revision).map_err(|error| damaged(&error.to_string()))?;
         let object = Stored::read(key, &text, revision);
-        objects.push(object.map_err(|error| damaged(format!("{name}: {error}")))?);
+        objects.push(object.map_err(|error| damaged(&error.to_string()))?);
     }
     Ok(State::load(objects, revision))
 }
@@ -125,8 +170,15 @@ pub(super) fn write(connection: &Connection, kind: EventKind, object: &Stored) -
     let Key { store, namespace, name } = &object.key;
     match kind {
         EventKind::Added | EventKind::Modified => connection
-            .prepare_cached("INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![store, namespace, name, number(object.revision), &*object.text])
+            .prepare_cached("INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+            .execute(params![
+                store,
+                namespace,
+                name,
+                number(object.revision),
+                &*object.text,
+                checksum(&object.key, number(object.revision), &object.text)
+            ])
             .map(drop),
         EventKind::Deleted => connection
             .prepare_cached("DELETE FROM object WHERE store = ?1 AND namespace = ?2 AND name = ?3")?

@@ -75,6 +75,56 @@ async fn a_file_that_is_no_database_of_ours_is_left_alone() {
     assert!(refused.to_string().contains("it is a database of another program"), "{refused}");
 }
 
+/// Does something to the file while no store has it.
+fn behind_its_back(directory: &Path, sql: &str) {
+    let file = rusqlite::Connection::open(directory.join(DATABASE)).expect("a database");
+    file.execute_batch(sql).expect("done");
+}
+
+#[tokio::test]
+async fn a_row_that_is_damaged_and_still_json_is_named_with_the_way_out() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    for name in ["a", "b"] {
+        store.commit(write(name, EventKind::Added, 1), vec![]).await.expect("stored");
+    }
+    drop(store);
+    for damage in [
+        r#"UPDATE object SET text = replace(text, '"value":"1"', '"value":"3"') WHERE name = 'b'"#,
+        "UPDATE object SET revision = 7 WHERE name = 'b'",
+        "UPDATE object SET sum = NULL WHERE name = 'b'",
+        "UPDATE object SET namespace = 'other' WHERE name = 'b'",
+    ] {
+        let whole = std::fs::read(directory.path().join(DATABASE)).expect("a file");
+        behind_its_back(directory.path(), damage);
+        let line = Store::open(directory.path()).map(|_| ()).expect_err(damage).to_string();
+        assert!(
+            line.contains("is damaged: configmaps ") && line.contains("/b: it is not what was stored"),
+            "{line}"
+        );
+        assert!(line.contains("restore it from a back-up"), "{line}");
+        std::fs::write(directory.path().join(DATABASE), whole).expect("restored");
+    }
+    assert_eq!(open(directory.path()).read(|ledger| ledger.state.len()), 2);
+}
+
+#[tokio::test]
+async fn a_file_without_checksums_gets_them_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    let stored = store.commit(write("a", EventKind::Added, 1), vec![]).await.expect("stored");
+    drop(store);
+    behind_its_back(directory.path(), "ALTER TABLE object DROP COLUMN sum; PRAGMA user_version = 1;");
+    let store = open(directory.path());
+    assert_eq!(store.read(|ledger| ledger.state.get(&key("a")).cloned()), Some(stored));
+    store.commit(write("b", EventKind::Added, 1), vec![]).await.expect("stored");
+    drop(store);
+    assert_eq!(open(directory.path()).read(|ledger| ledger.state.len()), 2);
+    behind_its_back(directory.path(), "UPDATE object SET text = '{}' WHERE name = 'a'");
+    let line = Store::open(directory.path()).map(|_| ()).expect_err("damaged").to_string();
+    assert!(line.contains("configmaps default/a: it is not what was stored"), "{line}");
+}
+
 #[tokio::test]
 async fn the_data_is_for_its_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
