@@ -132,6 +132,16 @@ async fn a_watch_of_what_is_not_there_yet_is_refused() {
 }
 
 #[tokio::test]
+async fn a_request_in_the_name_of_another_is_refused() {
+    let api = api().await;
+    for header in ["impersonate-user", "Impersonate-Group", "impersonate-extra-scope"] {
+        let request = Request::get(MESHES).header(header, "someone").body(Body::empty()).expect("a request");
+        let answer = api.answer(&Caller::administrator("test"), request).await;
+        assert_eq!(answer.status(), 501, "{header}");
+    }
+}
+
+#[tokio::test]
 async fn both_views_of_events_show_the_same_objects() {
     let api = api().await;
     let event = json!({
