@@ -16,6 +16,7 @@ pub mod openapi;
 pub mod patch;
 pub mod protobuf;
 pub mod resource;
+pub mod review;
 pub mod route;
 pub mod schema;
 pub mod selector;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use crate::apply::{ApplyError, FieldManager, Subresource};
+use crate::go;
 use crate::patch::{PatchError, json_patch, merge_patch, printed, strategic_merge_patch, unknown_members};
 use crate::resource::{Resource, Resources};
 use crate::schema::{BuiltinKind, CustomSchema, CustomSchemaError, OtherErrors, Verdict, builtin};
@@ -165,8 +166,12 @@ impl ObjectSchema {
             _ => return Err(Status::unsupported_media_type(self.patches())),
         };
         let mut object = patched.map_err(|error| failed_patch(&error))?;
-        // Only errors about Kubernetes' own kinds repeat the object.
-        let text = if matches!(self, Self::BuiltIn(_)) { printed(&object, patch) } else { String::new() };
+        let text = match self {
+            Self::BuiltIn(_) => printed(&object, patch),
+            // Before unknown members are dropped, and only for what the answer repeats.
+            _ if validation == FieldValidation::Strict => go::json(&object),
+            _ => String::new(),
+        };
         let unknown = self.normalize(&mut object).map_err(|why| self.unread(&text, why))?;
         let of_patch =
             if media_type == "application/json-patch+json" { unknown_members(patch) } else { Vec::new() };
@@ -174,7 +179,7 @@ impl ObjectSchema {
         match validation {
             FieldValidation::Strict if !found.is_empty() => {
                 let why = format!("strict decoding error: {}", found.join(", "));
-                Err(self.unread(&text, why))
+                Err(not_patched(&text, why))
             }
             FieldValidation::Ignore => Ok((object, Vec::new())),
             _ => Ok((object, found)),
@@ -184,10 +189,7 @@ impl ObjectSchema {
     /// That what a patch makes is no such object; of Kubernetes' own kinds that is an error of the patch.
     fn unread(&self, object: &str, why: String) -> Status {
         match self {
-            Self::BuiltIn(_) => {
-                let error = FieldError::new(FieldErrorKind::Invalid, "patch", Some(object.into()), why);
-                Status::invalid("", "", "", &[error])
-            }
+            Self::BuiltIn(_) => not_patched(object, why),
             Self::Custom(_) | Self::Free => Status::bad_request(why),
         }
     }
@@ -305,6 +307,12 @@ impl ObjectSchema {
         schema.normalize_applied(object);
         Ok(warnings)
     }
+}
+
+/// That a patch made `object`, which may not be.
+fn not_patched(object: &str, why: String) -> Status {
+    let error = FieldError::new(FieldErrorKind::Invalid, "patch", Some(object.into()), why);
+    Status::invalid("", "", "", &[error])
 }
 
 fn failed_patch(error: &PatchError) -> Status {

@@ -58,7 +58,8 @@ impl ApiRequest<'_> {
         let query = Query {
             store: self.resource().store.clone(),
             namespace: self.route.namespace.clone(),
-            limit: options.limit,
+            // A list of whatever revision is at hand is whole, as that of kube-apiserver's cache.
+            limit: if options.revision == Some(0) && options.token.is_none() { 0 } else { options.limit },
             token: options.token,
             exact: options.revision.filter(|_| options.is_exact),
         };

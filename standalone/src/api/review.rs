@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
+use fleetmesh_standalone_core::review;
 use fleetmesh_standalone_core::schema::Decoded;
 use fleetmesh_standalone_core::status::Status;
 use fleetmesh_standalone_core::store::create;
@@ -12,14 +13,26 @@ use super::{Api, ApiRequest, answer};
 impl ApiRequest<'_> {
     pub(super) async fn review(&self, body: Body) -> Result<Response, Status> {
         let (view, validation) = (self.view()?, self.validation("CreateOptions")?);
-        let Decoded { value: mut review, duplicates } = self.object(body).await?;
+        let Decoded { value: mut asked, duplicates } = self.object(body).await?;
         let resource = self.resource();
-        create::place(resource, "", None, &mut review)?;
-        let warnings = self.schema().decoded(resource, &mut review, &duplicates, validation)?;
-        review = self.schema().managed(resource, None, review, &self.writer());
-        review["status"] = match resource.kind.as_str() {
+        create::place(resource, "", None, &mut asked)?;
+        let warnings = self.schema().decoded(resource, &mut asked, &duplicates, validation)?;
+        if resource.kind == "SelfSubjectAccessReview" {
+            let errors = review::errors(&asked);
+            if !errors.is_empty() {
+                return Err(Status::invalid(&resource.group, "", "", &errors));
+            }
+        }
+        // Of a review of rules only the answer is sent back.
+        if resource.kind == "SelfSubjectRulesReview" {
+            asked["metadata"] = json!({});
+            asked["spec"] = json!({});
+        } else {
+            asked = self.schema().managed(resource, None, asked, &self.writer());
+        }
+        asked["status"] = match resource.kind.as_str() {
             "SelfSubjectReview" => {
-                review["metadata"]["creationTimestamp"] = Api::fresh().time().into();
+                asked["metadata"]["creationTimestamp"] = Api::fresh().time().into();
                 json!({ "userInfo": { "username": self.caller.name, "groups": self.caller.groups } })
             }
             "SelfSubjectAccessReview" => json!({ "allowed": true }),
@@ -29,6 +42,6 @@ impl ApiRequest<'_> {
                 "incomplete": false,
             }),
         };
-        Ok(answer::warned(view.object(201, review)?, &warnings))
+        Ok(answer::warned(view.object(201, asked)?, &warnings))
     }
 }

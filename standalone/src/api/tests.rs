@@ -242,8 +242,10 @@ async fn who_asks_learns_that_it_may_do_everything() {
     let review =
         |kind: &str, group: &str| json!({"apiVersion": format!("{group}/v1"), "kind": kind, "spec": {}});
     let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
-    let (code, answer) =
-        ask(&api, "POST", path, &review("SelfSubjectAccessReview", "authorization.k8s.io")).await;
+    let mut access = review("SelfSubjectAccessReview", "authorization.k8s.io");
+    assert_eq!(ask(&api, "POST", path, &access).await.0, 422, "it asks nothing");
+    access["spec"]["resourceAttributes"] = json!({"verb": "get", "resource": "secrets"});
+    let (code, answer) = ask(&api, "POST", path, &access).await;
     assert_eq!((code, &answer["status"]["allowed"]), (201, &json!(true)));
     let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
     let (_, answer) = ask(&api, "POST", path, &review("SelfSubjectReview", "authentication.k8s.io")).await;

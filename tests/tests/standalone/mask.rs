@@ -3,8 +3,12 @@
 use serde_json::Value;
 
 /// Members whose values are another server's business.
-const MEMBERS: [(&str, &str); 3] =
-    [("resourceVersion", "<version>"), ("continue", "<token>"), ("uid", "<uid>")];
+const MEMBERS: [(&str, &str); 4] = [
+    ("resourceVersion", "<version>"),
+    ("continue", "<token>"),
+    ("uid", "<uid>"),
+    ("serverAddress", "<address>"),
+];
 
 /// `value` without what differs by nature.
 pub fn masked(value: &Value) -> Value {
@@ -18,7 +22,8 @@ pub fn masked(value: &Value) -> Value {
                     (_, Value::Array(entries)) if name == "managedFields" => in_order(entries),
                     _ => masked(value),
                 };
-                (name.clone(), value)
+                // Who manages an owner reference is a member with a uid in its name.
+                (text_of(name), value)
             };
             Value::Object(members.iter().map(member).collect())
         }
@@ -44,7 +49,7 @@ fn cell(value: &Value) -> Value {
 }
 
 /// Whether `text` is an age as a table has it: numbers, each with its unit, as in `1s` and `2m3s`.
-fn is_age(text: &str) -> bool {
+pub fn is_age(text: &str) -> bool {
     let mut numbers = text.split_inclusive(['s', 'm', 'h', 'd', 'y']).map(|part| &part[..part.len() - 1]);
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|letter| letter.is_ascii_digit());
     text.ends_with(['s', 'm', 'h', 'd', 'y']) && numbers.all(is_number)
@@ -102,8 +107,9 @@ fn time(text: &str) -> Option<usize> {
 /// How many bytes of the beginning of `text` are a resource version, which what is before it says: a member of an object in a
 /// message, or the words about a precondition.
 fn version(before: &str, text: &str) -> Option<usize> {
-    let member = before.trim_end_matches(['\\', '"', ':']);
-    let is_named = member.len() < before.len() && member.ends_with("resourceVersion")
+    let member = before.trim_end_matches(['\\', '"', ':', ' ']);
+    let is_named = member.len() < before.len()
+        && (member.ends_with("resourceVersion") || member.ends_with("Resource Version"))
         || before.ends_with("ResourceVersion in record (");
     let length = text.bytes().take_while(u8::is_ascii_digit).count();
     (is_named && length > 0).then_some(length)
@@ -117,7 +123,10 @@ fn uids_times_and_versions_are_masked_wherever_they_are() {
         "message": "was 6dd2f3a0-0b0e-4a7e-9d0b-0123456789ab at 2024-01-01T00:00:00.123456Z, é",
         "object": r#"{\"resourceVersion\":\"77\",\"n\":\"7\"} and {"resourceVersion":"8"}"#,
         "precondition": "the ResourceVersion in record (90) is not (1)",
+        "printed": "resourceVersion: \"7\"\n  Resource Version:  77",
         "items": [{"uid": ""}],
+        "k:{\"uid\":\"6dd2f3a0-0b0e-4a7e-9d0b-0123456789ab\"}": {},
+        "serverAddress": "127.0.0.1:6443",
         "managedFields": [{"manager": "b"}, {"manager": "a"}],
         "rows": [{"cells": ["1s", "2m13s", "3d", "s", "mesh", "v1s", "", 7, null]}],
     });
@@ -126,7 +135,10 @@ fn uids_times_and_versions_are_masked_wherever_they_are() {
         "message": "was <uid> at <time>, é",
         "object": r#"{\"resourceVersion\":\"<version>\",\"n\":\"7\"} and {"resourceVersion":"<version>"}"#,
         "precondition": "the ResourceVersion in record (<version>) is not (1)",
+        "printed": "resourceVersion: \"<version>\"\n  Resource Version:  <version>",
         "items": [{"uid": ""}],
+        "k:{\"uid\":\"<uid>\"}": {},
+        "serverAddress": "<address>",
         "managedFields": [{"manager": "a"}, {"manager": "b"}],
         "rows": [{"cells": ["<age>", "<age>", "<age>", "s", "mesh", "v1s", "", 7, null]}],
     });

@@ -44,9 +44,61 @@ struct Line {
     /// A body that is no text, in base64.
     #[serde(default)]
     base64: Option<String>,
+    /// Which part of a list is compared, where one server has more to say than the other.
+    #[serde(default)]
+    items: Option<Items>,
     /// Under which name the answer is saved for later requests of the file.
     #[serde(default)]
     save: Option<String>,
+}
+
+/// The items of a list that have these names, in the order of the names.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Items {
+    /// Where the list is; with no names nothing of the body is compared.
+    at: String,
+    names: Vec<String>,
+}
+
+impl Items {
+    fn of(&self, body: &Value) -> Value {
+        let items = body.pointer(&self.at).and_then(Value::as_array).into_iter().flatten();
+        let name = |item: &Value| {
+            let name =
+                ["/name", "/metadata/name", "/resource"].iter().find_map(|at| item.pointer(at)?.as_str());
+            name.unwrap_or_default().to_owned()
+        };
+        let mut named: Vec<(String, Value)> = items
+            .map(|item| (name(item), in_order(item)))
+            .filter(|(name, _)| self.names.contains(name))
+            .collect();
+        named.sort_by(|(one, _), (other, _)| one.cmp(other));
+        named.into_iter().map(|(_, item)| item).collect()
+    }
+}
+
+/// Resources in the order of their names: those of definitions are in the order of a map.
+fn in_order(value: &Value) -> Value {
+    let name = |one: &Value| {
+        [&one["name"], &one["resource"]].map(|name| name.as_str().unwrap_or_default().to_owned())
+    };
+    match value {
+        Value::Object(members) => {
+            let member = |(key, value): (&String, &Value)| {
+                let mut value = in_order(value);
+                if let Value::Array(items) = &mut value
+                    && key == "resources"
+                {
+                    items.sort_by_key(name);
+                }
+                (key.clone(), value)
+            };
+            Value::Object(members.iter().map(member).collect())
+        }
+        Value::Array(items) => items.iter().map(in_order).collect(),
+        other => other.clone(),
+    }
 }
 
 /// What a server said.
@@ -54,6 +106,7 @@ struct Line {
 struct Answer {
     code: u16,
     reason: Value,
+    media_type: String,
     body: Value,
 }
 
@@ -107,13 +160,21 @@ impl Side {
         }
         let answer = self.client.send(request.body(Body::from(body))?).await?;
         let code = answer.status().as_u16();
+        let media_type = answer.headers().get("content-type").map(|value| value.to_str().map(str::to_owned));
+        let media_type = media_type.transpose()?.unwrap_or_default();
         let bytes = answer.into_body().collect().await?.to_bytes();
-        let body = read(&String::from_utf8_lossy(&bytes));
+        let text = String::from_utf8_lossy(&bytes);
+        let body = if line.path.contains("watch=true") && code == 200 { events(&text)? } else { read(&text) };
         if let Some(name) = &line.save {
             self.saved.insert(name.clone(), body.clone());
         }
-        let body = masked(&body);
-        Ok(Answer { code, reason: body["reason"].clone(), body })
+        let reason = body["reason"].clone();
+        let body = match &line.items {
+            Some(items) => items.of(&body),
+            None if body["kind"] == "APIResourceList" => in_order(&body),
+            None => body,
+        };
+        Ok(Answer { code, reason, media_type, body: masked(&body) })
     }
 }
 
@@ -124,6 +185,14 @@ fn read(text: &str) -> Value {
     }
     let lines: Result<Vec<Value>, _> = text.lines().map(serde_json::from_str).collect();
     lines.map_or_else(|_| text.into(), Value::Array)
+}
+
+/// The events of a watch, without the bookmarks that come when a server likes.
+fn events(text: &str) -> Result<Value> {
+    let events: Vec<Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let ends_list =
+        |event: &Value| event["object"]["metadata"]["annotations"].get("k8s.io/initial-events-end").is_some();
+    Ok(events.into_iter().filter(|event| event["type"] != "BOOKMARK" || ends_list(event)).collect())
 }
 
 fn root() -> Result<PathBuf> {
@@ -165,8 +234,8 @@ fn listed() -> Result<BTreeSet<String>> {
 fn shown(line: &Line, real: &Answer, ours: &Answer) -> String {
     let Line { name, method, path, .. } = line;
     format!(
-        "{name}: {method} {path}\n  kube-apiserver {} {}\n  standalone     {} {}",
-        real.code, real.body, ours.code, ours.body
+        "{name}: {method} {path}\n  kube-apiserver {} {} {}\n  standalone     {} {} {}",
+        real.code, real.media_type, real.body, ours.code, ours.media_type, ours.body
     )
 }
 
@@ -202,7 +271,7 @@ async fn standalone_answers_as_kube_apiserver_does() -> Result<()> {
                 (real.with_context(|| line.name.clone())?, ours.with_context(|| line.name.clone())?);
             if (real.code, &real.reason) != (ours.code, &ours.reason) {
                 wrong.push(shown(line, &real, &ours));
-            } else if real.body != ours.body {
+            } else if real != ours {
                 different.insert(line.name.clone(), shown(line, &real, &ours));
             }
         }

@@ -111,16 +111,13 @@ pub fn route(
 
 /// What is answered where nothing is: below the groups of Kubernetes itself a `Status`, elsewhere a page.
 fn nothing_at(resources: &Resources, path: &str) -> Status {
-    let group = match path.split('/').collect::<Vec<_>>().as_slice() {
-        ["", "api", _] => return Status::no_such_path(),
-        ["", "api", version, _, ..] => Some(("", *version)),
-        ["", "apis", group, version, _, ..] => Some((*group, *version)),
-        _ => None,
+    let is_own = |group: &str| resources.iter().any(|one| one.group == group && one.definition().is_none());
+    let is_built_in = match path.split('/').collect::<Vec<_>>().as_slice() {
+        ["", "api", _] => true,
+        ["", "api", version, _, ..] => resources.has_version("", version),
+        ["", "apis", group, version, ..] => !version.is_empty() && is_own(group),
+        _ => false,
     };
-    let is_built_in = group.is_some_and(|(group, version)| {
-        resources.has_version(group, version)
-            && resources.iter().any(|one| one.group == group && one.definition().is_none())
-    });
     if is_built_in { Status::no_such_path() } else { Status::page_not_found() }
 }
 

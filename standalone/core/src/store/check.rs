@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use super::create::name_rule;
-use super::metadata;
 use super::names::{self, Look, metadata_errors};
+use super::{metadata, owners};
 use crate::resource::Resource;
 use crate::schema::BuiltinKind;
 use crate::status::{FieldError, FieldErrorKind};
@@ -50,6 +50,7 @@ fn changes(old: &Value, new: &Value) -> Vec<FieldError> {
     let mut errors: Vec<FieldError> = added_finalizers(old, new).into_iter().collect();
     errors.extend(FIXED.into_iter().filter_map(|member| changed(old, new, member)));
     errors.extend(names::labels_and_annotations(new));
+    errors.extend(owners::errors(new));
     errors
 }
 

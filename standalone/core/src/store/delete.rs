@@ -44,7 +44,14 @@ impl DeleteOptions {
     pub fn read(body: &Value) -> Result<Self, Status> {
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let orphan = body.get("orphanDependents").and_then(Value::as_bool);
-        let propagation = match (text("/propagationPolicy").as_deref(), orphan) {
+        let policy = text("/propagationPolicy");
+        if let (Some(policy), Some(_)) = (&policy, orphan) {
+            let why = "orphanDependents and deletionPropagation cannot be both set";
+            let policy = Some(policy.as_str().into());
+            let error = FieldError::new(FieldErrorKind::Invalid, "propagationPolicy", policy, why);
+            return Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", &[error]));
+        }
+        let propagation = match (policy.as_deref(), orphan) {
             (Some("Background"), _) | (None, Some(false)) => Some(Propagation::Background),
             (Some("Foreground"), _) => Some(Propagation::Foreground),
             (Some("Orphan"), _) | (None, Some(true)) => Some(Propagation::Orphan),

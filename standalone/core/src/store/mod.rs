@@ -14,6 +14,7 @@ pub mod history;
 pub mod list;
 pub mod metadata;
 pub mod names;
+mod owners;
 pub mod scale;
 pub mod state;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::metadata;
+use super::{metadata, owners};
 use crate::status::{FieldError, FieldErrorKind};
 
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
@@ -150,6 +150,7 @@ pub fn metadata_errors(object: &Value, look: Look) -> Vec<FieldError> {
         errors.extend(name(rule, text).into_iter().map(|why| invalid("metadata.name", text, why)));
     }
     errors.extend(labels_and_annotations(object));
+    errors.extend(owners::errors(object));
     let finalizers = metadata::finalizers(object);
     let wrong = |finalizer: &String| {
         let wrong = qualified(finalizer).into_iter();
