@@ -2,6 +2,8 @@
 //!
 //! One step at a time: whoever stores them asks again after each.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::metadata::{self, FOREGROUND, ORPHAN};
@@ -43,21 +45,23 @@ pub fn due(state: &State, serves: impl Fn(&str, &str) -> bool) -> Vec<Due> {
         if object.key.store == NAMESPACES {
             of_namespace(state, object, &mut due);
         }
-        of_owner(state, object, &mut due);
+        of_owner(state, object, &serves, &mut due);
     }
+    let gone = |owner: &metadata::Owner| {
+        serves(&owner.api_version, &owner.kind) && state.by_uid(&owner.uid).is_none()
+    };
     for (uid, keys) in state.dependents() {
         if state.by_uid(uid).is_some() {
             continue;
         }
-        let abandoned = |object: &&&std::sync::Arc<Stored>| {
-            let gone = |owner: &metadata::Owner| {
-                serves(&owner.api_version, &owner.kind) && state.by_uid(&owner.uid).is_none()
-            };
-            !object.is_deleting && object.owners.iter().all(gone)
-        };
-        let objects: Vec<_> = keys.iter().filter_map(|key| state.get(key)).collect();
-        let abandoned = objects.iter().filter(abandoned);
-        due.extend(abandoned.map(|object| Due::Delete { key: object.key.clone(), foreground: false }));
+        for object in keys.iter().filter_map(|key| state.get(key)).filter(|object| !object.is_deleting) {
+            if object.owners.iter().all(gone) {
+                due.push(Due::Delete { key: object.key.clone(), foreground: false });
+            } else if object.owners.iter().any(|owner| owner.uid == uid && gone(owner)) {
+                // It has another owner, and forgets this one.
+                due.push(Due::Disown { key: object.key.clone(), owner: uid.to_owned() });
+            }
+        }
     }
     due
 }
@@ -76,9 +80,8 @@ fn of_namespace(state: &State, namespace: &Stored, due: &mut Vec<Due>) {
     }
 }
 
-fn of_owner(state: &State, owner: &Stored, due: &mut Vec<Due>) {
-    let has = |finalizer: &str| owner.finalizers.iter().any(|one| one == finalizer);
-    if has(ORPHAN) {
+fn of_owner(state: &State, owner: &Stored, serves: &dyn Fn(&str, &str) -> bool, due: &mut Vec<Due>) {
+    if has(owner, ORPHAN) {
         let before = due.len();
         due.extend(
             state
@@ -88,18 +91,57 @@ fn of_owner(state: &State, owner: &Stored, due: &mut Vec<Due>) {
         if due.len() == before {
             due.push(Due::Release { key: owner.key.clone(), finalizer: ORPHAN });
         }
-    } else if has(FOREGROUND) {
+    } else if has(owner, FOREGROUND) {
+        // Another owner keeps an object, unless that waits to go, too.
+        let keeps = |one: &metadata::Owner| match state.by_uid(&one.uid) {
+            Some(other) => !waits(other),
+            None => !serves(&one.api_version, &one.kind),
+        };
         let mut blocked = false;
         for object in state.dependents_of(&owner.uid) {
-            blocked |= object.owners.iter().any(|one| one.uid == owner.uid && one.blocks);
-            if !object.is_deleting {
-                due.push(Due::Delete { key: object.key.clone(), foreground: true });
+            let blocks = object.owners.iter().any(|one| one.uid == owner.uid && one.blocks);
+            blocked |= blocks && !waits_for(state, object, &owner.uid);
+            if object.is_deleting {
+                continue;
             }
+            let key = object.key.clone();
+            due.push(match object.owners.iter().any(keeps) {
+                true => Due::Disown { key, owner: owner.uid.clone() },
+                false => Due::Delete { key, foreground: true },
+            });
         }
         if !blocked {
             due.push(Due::Release { key: owner.key.clone(), finalizer: FOREGROUND });
         }
     }
+}
+
+fn has(object: &Stored, finalizer: &str) -> bool {
+    object.finalizers.iter().any(|one| one == finalizer)
+}
+
+/// Whether an object waits for what it owns.
+fn waits(object: &Stored) -> bool {
+    object.is_deleting && has(object, FOREGROUND)
+}
+
+/// Whether `object` waits for the object with this uid, at once or by others: then that may not wait for it.
+fn waits_for(state: &State, object: &Stored, uid: &str) -> bool {
+    let (mut seen, mut next) = (BTreeSet::new(), Vec::new());
+    if waits(object) {
+        next.push(object.uid.as_str());
+    }
+    while let Some(owner) = next.pop() {
+        for dependent in state.dependents_of(owner) {
+            if dependent.uid == uid {
+                return true;
+            }
+            if waits(dependent) && seen.insert(dependent.uid.as_str()) {
+                next.push(dependent.uid.as_str());
+            }
+        }
+    }
+    false
 }
 
 /// The write that takes a finalizer or an owner from an object; nothing when it has none such.

@@ -195,6 +195,52 @@ fn what_an_owner_leaves_goes_after_it_before_it_or_stays() {
     }
 }
 
+/// An object of which each of `owners` is an owner.
+fn owned_by_all(name: &str, owners: &[&Stored]) -> Value {
+    let references: Vec<Value> = owners
+        .iter()
+        .map(|owner| owned_by(name, owner, true)["metadata"]["ownerReferences"][0].clone())
+        .collect();
+    json!({"metadata": {"name": name, "ownerReferences": references}})
+}
+
+#[test]
+fn what_has_another_owner_stays_and_forgets_the_one_that_goes() {
+    for propagation in [Propagation::Background, Propagation::Foreground] {
+        let mut bed = Bed::new();
+        let goes = bed.create("configmaps", json!({"metadata": {"name": "goes"}})).expect("created");
+        let stays = bed.create("configmaps", json!({"metadata": {"name": "stays"}})).expect("created");
+        bed.create("secrets", owned_by_all("of-both", &[&goes, &stays])).expect("created");
+        bed.create("secrets", owned_by("of-one", &goes, true)).expect("created");
+        let options = DeleteOptions { propagation: Some(propagation), ..DeleteOptions::default() };
+        bed.delete("configmaps", "goes", &options).expect("deleted");
+        bed.settle();
+        assert!(bed.get("configmaps", "goes").is_none() && bed.get("secrets", "of-one").is_none());
+        let owners = bed.value("secrets", "of-both")["metadata"]["ownerReferences"].clone();
+        assert_eq!((owners.as_array().map(Vec::len), &owners[0]["name"]), (Some(1), &json!("stays")));
+    }
+}
+
+#[test]
+fn owners_in_a_circle_do_not_wait_for_each_other() {
+    for propagation in [Propagation::Background, Propagation::Foreground] {
+        let mut bed = Bed::new();
+        let mut owner = bed.create("configmaps", json!({"metadata": {"name": "a"}})).expect("created");
+        for name in ["b", "c"] {
+            owner = bed.create("configmaps", owned_by(name, &owner, true)).expect("created");
+        }
+        let reference = owned_by("a", &owner, true)["metadata"]["ownerReferences"].clone();
+        let close = |object: &mut Value| object["metadata"]["ownerReferences"] = reference;
+        bed.update("configmaps", "a", Part::Main, close).expect("updated");
+        let options = DeleteOptions { propagation: Some(propagation), ..DeleteOptions::default() };
+        bed.delete("configmaps", "a", &options).expect("deleted");
+        bed.settle();
+        for name in ["a", "b", "c"] {
+            assert!(bed.get("configmaps", name).is_none(), "{name} is left of {propagation:?}");
+        }
+    }
+}
+
 #[test]
 fn an_owner_of_a_kind_that_is_not_served_may_be_there() {
     let mut bed = Bed::new();
