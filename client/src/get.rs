@@ -140,9 +140,7 @@ fn watched(session: &mut Session<'_>, options: &GetOptions) -> Result<(String, R
                 let path = format!("{path}?fieldSelector=metadata.name%3D{}", escape(&target.name));
                 Ok((path, target.resource.clone()))
             }
-            _ => Err(Error::message(
-                "watch is only supported on individual resources and resource collections",
-            )),
+            _ => Err(Error::message("you may only watch a single resource or type of resource at a time")),
         },
     }
 }

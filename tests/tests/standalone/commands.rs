@@ -23,24 +23,25 @@ const ATTEMPTS: usize = 5;
 const WORDS_OF: [&str; 1] = ["v1.32."];
 
 /// Both, on one server.
-struct Both {
-    run: RunDir,
+pub struct Both {
+    /// For its files.
+    pub run: RunDir,
     standalone: Standalone,
     kubectl: Kubectl,
     /// Whether words are compared too.
-    words: bool,
+    pub words: bool,
 }
 
 /// What one of them did.
 #[derive(Debug, PartialEq)]
-struct Done {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub struct Done {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
 }
 
 impl Both {
-    async fn start(name: &str) -> Result<Self> {
+    pub async fn start(name: &str) -> Result<Self> {
         let run = RunDir::new(name)?;
         let standalone = Standalone::start(&run).await?;
         let kubectl = standalone.kubectl()?;
@@ -63,11 +64,21 @@ impl Both {
         Ok(line.split(' ').map(filled).collect())
     }
 
-    async fn ours(&self, line: &str) -> Result<Done> {
+    /// `fleetmesh` with what `line` says.
+    pub fn our_command(&self, line: &str) -> Result<Command> {
         let mut command = Command::new(tools::fleetmesh()?);
         command.args(self.words(line)?).arg("--data-dir").arg(self.standalone.data_dir());
         command.env_remove("KUBECONFIG").env_remove("KUBECTL_EXTERNAL_DIFF");
-        Ok(done(&command::capture(command).await?))
+        Ok(command)
+    }
+
+    /// kubectl with the same words.
+    pub fn their_command(&self, line: &str) -> Result<Command> {
+        Ok(self.kubectl.command(self.words(line)?))
+    }
+
+    async fn ours(&self, line: &str) -> Result<Done> {
+        Ok(done(&command::capture(self.our_command(line)?).await?))
     }
 
     async fn theirs(&self, line: &str) -> Result<Done> {
@@ -97,7 +108,8 @@ impl Both {
         unreachable!("it is the same, or not")
     }
 
-    async fn prepare(&self, before: &[&str]) -> Result<()> {
+    /// Runs kubectl, which does not fail.
+    pub async fn prepare(&self, before: &[&str]) -> Result<()> {
         for line in before {
             let words = self.words(line)?;
             self.kubectl.run(&words.iter().map(String::as_str).collect::<Vec<_>>()).await?;
@@ -116,14 +128,16 @@ impl Both {
         .await
     }
 
-    fn file(&self, name: &str, text: &str) -> Result<()> {
+    /// A file in the folder `{run}`.
+    pub fn file(&self, name: &str, text: &str) -> Result<()> {
         let path = self.run.join(name);
         path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
         Ok(std::fs::write(path, text)?)
     }
 }
 
-fn done(captured: &Captured) -> Done {
+/// What a command did, without what no two runs have in common.
+pub fn done(captured: &Captured) -> Done {
     // The only word that has to differ.
     let text = |text: &str| mask::text_of(&older(&folders(text)).replace("fleetmesh get", "kubectl get"));
     Done { code: captured.status.code(), out: text(&captured.stdout), err: text(&captured.stderr) }
@@ -203,6 +217,7 @@ const READS: &[&str] = &[
     "get secret hidden",
     "get lease,sa,cm,secrets",
     "get events -A",
+    "get cm,ns -w",
     "describe mesh apps",
     "describe vn service-a -n apps",
     "describe vn service-b -n apps",

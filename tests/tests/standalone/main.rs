@@ -21,3 +21,4 @@ mod replay;
 mod samples;
 mod storage;
 mod systemd;
+mod watches;
