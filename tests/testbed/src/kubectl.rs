@@ -23,7 +23,15 @@ impl Kubectl {
     /// # Errors
     /// kubectl is not installed.
     pub fn new(kubeconfig: &Path) -> Result<Self> {
-        Ok(Self { program: tools::tool("kubectl")?, kubeconfig: kubeconfig.to_owned() })
+        Self::of(kubeconfig, "kubectl")
+    }
+
+    /// The same of the tool with this name: `kubectl` or `kubectl-1.20`.
+    ///
+    /// # Errors
+    /// It is not installed.
+    pub fn of(kubeconfig: &Path, name: &str) -> Result<Self> {
+        Ok(Self { program: tools::tool(name)?, kubeconfig: kubeconfig.to_owned() })
     }
 
     /// The kubeconfig.

@@ -21,4 +21,5 @@ mod replay;
 mod samples;
 mod storage;
 mod systemd;
+mod verbs;
 mod watches;

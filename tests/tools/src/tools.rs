@@ -62,7 +62,7 @@ pub fn workspace_dir() -> Result<PathBuf> {
         .with_context(|| format!("{} is not inside the Fleetmesh workspace", start.display()))
 }
 
-/// The installed tool `name` (`etcd`, `kube-apiserver`, `kubectl`, `helm`, `envoy`, `aws`, `moto_server`, `python`).
+/// The installed tool `name` (`etcd`, `kube-apiserver`, `kubectl`, `kubectl-1.20`, `helm`, `envoy`, `aws`, `moto_server`, `python`).
 ///
 /// # Errors
 /// It is not installed.

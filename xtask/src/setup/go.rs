@@ -1,7 +1,9 @@
-//! The tools built from Go: etcd, kube-apiserver, helm and, when the machine has none, kubectl; for images, crane.
+//! The tools built from Go: etcd, kube-apiserver, helm, the kubectl of Kubernetes 1.20 and, when the machine has none, today's; for
+//! images, crane.
 //!
-//! Runs `go build` in `xtask/tools`, whose go.mod and go.sum pin every version, and writes `tools/bin`. crane has a go.mod
-//! of its own below it: a tool is built anew when its go.mod changes, and another crane is no reason to build Kubernetes.
+//! Runs `go build` in `xtask/tools`, whose go.mod and go.sum pin every version, and writes `tools/bin`. crane and the old kubectl
+//! have a go.mod of their own below it: a tool is built anew when its go.mod changes, and another crane is no reason to build
+//! Kubernetes.
 
 use std::path::Path;
 use std::process::Command;
@@ -41,6 +43,13 @@ const HELM: Tool =
     Tool { name: "helm", package: "helm.sh/helm/v3/cmd/helm", module: ".", takes: "3 minutes" };
 const KUBECTL: Tool =
     Tool { name: "kubectl", package: "k8s.io/kubernetes/cmd/kubectl", module: ".", takes: "1 minute" };
+/// What Debian 12 and others with old packages have, of before aggregated discovery and OpenAPI v3.
+const OLD_KUBECTL: Tool = Tool {
+    name: "kubectl-1.20",
+    package: "k8s.io/kubernetes/cmd/kubectl",
+    module: "kubectl-1.20",
+    takes: "1 minute",
+};
 const CRANE: Tool = Tool {
     name: "crane",
     package: "github.com/google/go-containerregistry/cmd/crane",
@@ -48,7 +57,7 @@ const CRANE: Tool = Tool {
     takes: "half a minute",
 };
 
-/// Puts etcd, kube-apiserver, helm and kubectl into `tools/bin`.
+/// Puts etcd, kube-apiserver, helm and both versions of kubectl into `tools/bin`.
 ///
 /// # Errors
 /// A build fails, or a file cannot be written.
@@ -56,6 +65,7 @@ pub fn ensure(layout: &Layout) -> Result<()> {
     build(&ETCD, layout)?;
     build(&KUBE_APISERVER, layout)?;
     build(&HELM, layout)?;
+    build(&OLD_KUBECTL, layout)?;
     match super::system::on_path(KUBECTL.name).filter(|found| !found.starts_with(&layout.bin)) {
         Some(found) => super::link(&found, &layout.bin.join(KUBECTL.name)),
         None => build(&KUBECTL, layout),
@@ -101,8 +111,9 @@ fn link_flags(go_mod: &str) -> Result<String> {
     let Some(kubernetes) = pinned_version(go_mod, KUBERNETES_MODULE) else {
         return Ok(SMALL.to_owned());
     };
-    let helm =
-        pinned_version(go_mod, HELM_MODULE).with_context(|| format!("go.mod does not pin {HELM_MODULE}"))?;
+    let Some(helm) = pinned_version(go_mod, HELM_MODULE) else {
+        return Ok(format!("{SMALL} -X k8s.io/component-base/version.gitVersion={kubernetes}"));
+    };
     let mut numbers = kubernetes.trim_start_matches('v').split('.');
     let (major, minor) =
         numbers.next().zip(numbers.next()).context("Kubernetes has a major and a minor version")?;
@@ -142,7 +153,8 @@ mod tests {
         assert!(flags.contains("version.gitVersion=v1.36.3"), "{flags}");
         assert!(flags.contains("internal/version.version=v3.22.0"), "{flags}");
         assert!(flags.contains("k8sVersionMajor=1 ") && flags.ends_with("k8sVersionMinor=36"), "{flags}");
-        assert!(link_flags("\tk8s.io/kubernetes v1.36.3\n").is_err());
+        let kubectl = link_flags("\tk8s.io/kubernetes v1.20.2\n")?;
+        assert!(kubectl.ends_with("version.gitVersion=v1.20.2"), "{kubectl}");
         Ok(())
     }
 }

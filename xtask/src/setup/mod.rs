@@ -31,7 +31,7 @@ struct Layout {
 /// What is to be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tools {
-    /// Everything that tests start: kube-apiserver, etcd, helm, kubectl, Envoy, and the packages of Python.
+    /// Everything that tests start: kube-apiserver, etcd, helm, kubectl of today and of 1.20, Envoy, and the packages of Python.
     All,
     /// Envoy, and the packages of Python: what takes no Go.
     Python,
