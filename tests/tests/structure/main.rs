@@ -6,6 +6,7 @@
 
 mod both_apis;
 mod circles;
+mod conformance;
 mod kinds;
 mod libraries;
 mod spawned;

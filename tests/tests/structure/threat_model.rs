@@ -61,7 +61,7 @@ fn objection(row: &str) -> Result<(), String> {
 }
 
 /// That `path: test` is a test that is run.
-fn is_run(named: &str) -> Result<(), String> {
+pub fn is_run(named: &str) -> Result<(), String> {
     let (path, test) = named.split_once(": ").ok_or(format!("`{named}` is not `path: test`"))?;
     let source = std::fs::read_to_string(root().join(Path::new(path)))
         .map_err(|error| format!("`{named}`: cannot read the file: {error}"))?;
