@@ -73,11 +73,15 @@ fn host(headers: &HeaderMap, authority: Option<&Authority>, hosts: &[String]) ->
         ),
         (None, None) => None,
     };
-    match named.as_ref().or(authority) {
-        None => Err(Status::bad_request("the request names no host")),
-        Some(named) if is_ours(named.host(), hosts) => Ok(()),
-        Some(named) => {
-            let shown: String = named.host().chars().take(SHOWN).collect();
+    if named.is_none() && authority.is_none() {
+        return Err(Status::bad_request("the request names no host"));
+    }
+    // A request in absolute form has both.
+    let names = named.iter().chain(authority).map(Authority::host);
+    match names.into_iter().find(|name| !is_ours(name, hosts)) {
+        None => Ok(()),
+        Some(other) => {
+            let shown: String = other.chars().take(SHOWN).collect();
             Err(Status::not_for_this_listener(format!(
                 "the host {shown:?} is not this listener's: ask 127.0.0.1 or localhost, or start fleetmesh standalone with --allowed-host NAME"
             )))
@@ -92,4 +96,27 @@ fn is_ours(host: &str, more: &[String]) -> bool {
         || host == "localhost"
         || host.ends_with(".localhost")
         || more.iter().any(|name| name.eq_ignore_ascii_case(&host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_that_a_request_gives_is_ours() {
+        let asked = |header: Option<&str>, authority: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.extend(header.map(|name| (HOST, name.parse().expect("a value"))));
+            let authority = authority.map(|name| name.parse::<Authority>().expect("an authority"));
+            host(&headers, authority.as_ref(), &["mesh.example.com".to_owned()]).map_err(|status| status.code)
+        };
+        assert_eq!(asked(None, None), Err(400));
+        assert_eq!(asked(Some("127.0.0.1:6443"), None), Ok(()));
+        assert_eq!(asked(None, Some("[::1]:6443")), Ok(()));
+        assert_eq!(asked(Some("localhost"), Some("MESH.example.com.")), Ok(()));
+        assert_eq!(asked(Some("rebound.example"), None), Err(403));
+        assert_eq!(asked(Some("localhost"), Some("rebound.example")), Err(403));
+        assert_eq!(asked(Some("rebound.example"), Some("localhost")), Err(403));
+        assert_eq!(asked(Some("127.0.0.1@rebound.example"), None), Err(403));
+    }
 }

@@ -91,9 +91,7 @@ fn apply(document: &mut Value, operation: &Map<String, Value>, copied: &mut usiz
 }
 
 fn add(document: &mut Value, path: &str, value: Value, name: &str) -> Result<(), String> {
-    if path.split('/').count() + depth(&value) > MAX_DEPTH {
-        return Err(in_path(name, path, &format!("the result has more than {MAX_DEPTH} levels")));
-    }
+    check_depth(name, path, &value)?;
     let (parent, key) = parent_of(document, path).ok_or_else(|| no_path(name, path))?;
     match parent {
         Value::Object(members) => {
@@ -107,6 +105,14 @@ fn add(document: &mut Value, path: &str, value: Value, name: &str) -> Result<(),
         _ => return Err(no_path(name, path)),
     }
     Ok(())
+}
+
+/// What is deeper cannot be read again.
+fn check_depth(name: &str, path: &str, value: &Value) -> Result<(), String> {
+    if path.split('/').count() + depth(value) <= MAX_DEPTH {
+        return Ok(());
+    }
+    Err(in_path(name, path, &format!("the result has more than {MAX_DEPTH} levels")))
 }
 
 /// The levels of a value, of which a scalar has one.
@@ -140,6 +146,7 @@ fn replace(document: &mut Value, path: &str, value: Value) -> Result<(), String>
         *document = value;
         return Ok(());
     }
+    check_depth("replace", path, &value)?;
     let (parent, key) = parent_of(document, path).ok_or_else(|| no_path("replace", path))?;
     match parent {
         Value::Object(members) => {

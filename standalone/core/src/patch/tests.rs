@@ -108,6 +108,10 @@ fn a_patch_cannot_nest_without_end() {
     let deeper = json!({"op": "copy", "from": "/a", "path": "/a/b"});
     let error = json_patch(&json!({"a": {}}), &Value::Array(vec![deeper; 500])).unwrap_err();
     assert!(error.to_string().ends_with("the result has more than 128 levels"), "{error}");
+    let deep = (0..100).fold(json!({}), |inside, _| json!({"a": inside}));
+    let deeper = json!([{"op": "replace", "path": "/a".repeat(60), "value": deep}]);
+    let error = json_patch(&deep, &deeper).unwrap_err();
+    assert!(error.to_string().ends_with("the result has more than 128 levels"), "{error}");
 }
 
 /// The examples of RFC 7396, appendix A, with an object on both sides.

@@ -1,5 +1,7 @@
 //! The language of `fieldSelector`: fields that have to have a value or must not have it.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use super::SelectorError;
@@ -10,7 +12,7 @@ use crate::status::quoted;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldSelector(Vec<Term>);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Term {
     field: String,
     equal: bool,
@@ -47,9 +49,11 @@ impl FieldSelector {
         // The API server sorts them, and complains of the first that is wrong.
         terms.sort_unstable();
         let terms: Result<Vec<Term>, String> = terms.into_iter().map(|term| read(term, text)).collect();
-        let terms = terms.map_err(SelectorError)?;
+        let mut terms = terms.map_err(SelectorError)?;
         let fields = Fields::of(resource);
         terms.iter().try_for_each(|term| fields.check(&term.field)).map_err(SelectorError)?;
+        // However they are written: `==` is `=`.
+        terms.sort_unstable();
         Ok(Self(terms))
     }
 
@@ -67,6 +71,18 @@ impl FieldSelector {
     pub fn exactly(&self, field: &str) -> Option<&str> {
         let term = self.0.iter().find(|term| term.equal && term.field == field);
         term.map(|term| term.value.as_str())
+    }
+}
+
+/// As [`FieldSelector::parse`] reads it as the same.
+impl fmt::Display for FieldSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, Term { field, equal, value }) in self.0.iter().enumerate() {
+            let (comma, operator) = (if at == 0 { "" } else { "," }, if *equal { "=" } else { "!=" });
+            let value = value.replace('\\', "\\\\").replace(',', "\\,").replace('=', "\\=");
+            write!(f, "{comma}{field}{operator}{value}")?;
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The language of `labelSelector`: requirements, all of which have to hold.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde_json::Value;
 
@@ -59,6 +60,29 @@ impl LabelSelector {
         self.0
             .iter()
             .all(|requirement| requirement.holds(labels.get(&requirement.key).and_then(Value::as_str)))
+    }
+}
+
+/// As [`LabelSelector::parse`] reads it as the same.
+impl fmt::Display for LabelSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let terms: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&terms.join(","))
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = &self.key;
+        let all = |values: &BTreeSet<String>| values.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+        match &self.demand {
+            Demand::Exists => f.write_str(key),
+            Demand::Absent => write!(f, "!{key}"),
+            Demand::In(values) => write!(f, "{key} in ({})", all(values)),
+            Demand::NotIn(values) => write!(f, "{key} notin ({})", all(values)),
+            Demand::Above(bound) => write!(f, "{key}>{bound}"),
+            Demand::Below(bound) => write!(f, "{key}<{bound}"),
+        }
     }
 }
 

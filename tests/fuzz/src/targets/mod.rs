@@ -7,6 +7,7 @@ mod load_reports;
 mod mesh;
 mod protobuf;
 mod signatures;
+mod standalone;
 mod xml;
 
 use anyhow::{Result, bail};
@@ -31,8 +32,20 @@ pub trait Target {
 }
 
 /// The names of the targets.
-pub const NAMES: [&str; 8] =
-    ["ads", "ads-delta", "certificates", "join", "load-reports", "protobuf", "sigv4", "xml"];
+pub const NAMES: [&str; 12] = [
+    "ads",
+    "ads-delta",
+    "certificates",
+    "join",
+    "load-reports",
+    "protobuf",
+    "sigv4",
+    "standalone-patches",
+    "standalone-protobuf",
+    "standalone-requests",
+    "standalone-selectors",
+    "xml",
+];
 
 /// The target of this name, with whatever it needs.
 ///
@@ -47,6 +60,10 @@ pub fn target(name: &str) -> Result<Box<dyn Target>> {
         "load-reports" => Box::new(load_reports::LoadReports::new()?),
         "protobuf" => Box::new(protobuf::Protobuf),
         "sigv4" => Box::new(signatures::Signatures::new()?),
+        "standalone-patches" => Box::new(standalone::Patches::new()?),
+        "standalone-protobuf" => Box::new(standalone::Bodies::new()?),
+        "standalone-requests" => Box::new(standalone::Requests::new()?),
+        "standalone-selectors" => Box::new(standalone::Selectors::new()?),
         "xml" => Box::new(xml::Xml),
         _ => bail!("no target {name:?}: there are {}", NAMES.join(", ")),
     })
