@@ -37,6 +37,9 @@ fn what_stays_is_a_module_or_a_test_of_its_suite() {
             let mut path: Vec<&str> = stays.tests.split("::").collect();
             let test = path.pop().unwrap_or_default();
             let mut file = folder.join(path.join("/")).with_extension("rs");
+            if !file.is_file() {
+                file = folder.join(path.join("/")).join("mod.rs");
+            }
             if path.is_empty() {
                 file = folder.join("main.rs");
             }
