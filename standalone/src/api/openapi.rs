@@ -1,11 +1,12 @@
-//! The OpenAPI documents, `/openapi/v2` and `/openapi/v3`, as kube-apiserver serves them. Written once, after the API is
-//! ready: what asks for them first waits for them.
+//! The OpenAPI documents, `/openapi/v2` and `/openapi/v3`, as kube-apiserver serves them. Those of version 3, which every kubectl
+//! reads, are written once the API is ready; that of version 2 takes megabytes and is written when somebody asks for it. What asks
+//! for one first waits for it.
 
 use std::sync::{Arc, LazyLock};
 
 use axum::body::Body;
 use axum::response::Response;
-use fleetmesh_standalone_core::openapi::{Document, OpenApi, PROTOBUF, PROTOBUF_ACCEPTED};
+use fleetmesh_standalone_core::openapi::{Document, OpenApiV2, OpenApiV3, PROTOBUF, PROTOBUF_ACCEPTED};
 use fleetmesh_standalone_core::resource::Resources;
 use fleetmesh_standalone_core::status::Status;
 use http::header::{ACCEPT, CACHE_CONTROL, EXPIRES, LOCATION};
@@ -23,21 +24,28 @@ const V3: &str = "/openapi/v3";
 /// How long a document stays what it is that was asked for by its hash: for ever.
 const YEAR: SignedDuration = SignedDuration::from_hours(365 * 24);
 
-/// What makes the documents.
-type Make = Box<dyn FnOnce() -> OpenApi + Send>;
+/// What is made once.
+type Once<T> = LazyLock<T, Box<dyn FnOnce() -> T + Send>>;
 
 /// The documents.
-pub(super) struct OpenApiPages(LazyLock<OpenApi, Make>);
+pub(super) struct OpenApiPages {
+    v2: Once<OpenApiV2>,
+    v3: Once<OpenApiV3>,
+}
 
 impl OpenApiPages {
     /// Those of `resources`.
     pub(super) fn new(resources: Arc<Resources>) -> Self {
-        Self(LazyLock::new(Box::new(move || OpenApi::new(&resources, VERSION))))
+        let of_v2 = Arc::clone(&resources);
+        Self {
+            v2: LazyLock::new(Box::new(move || OpenApiV2::new(&of_v2, VERSION))),
+            v3: LazyLock::new(Box::new(move || OpenApiV3::new(&resources, VERSION))),
+        }
     }
 
-    /// Makes the documents, unless that is done. Takes some ten milliseconds of a processor.
+    /// Makes the documents of version 3, unless that is done. Takes some ten milliseconds of a processor.
     pub(super) fn make(&self) {
-        LazyLock::force(&self.0);
+        LazyLock::force(&self.v3);
     }
 
     /// What is at `path`; nothing when that is none of these. A path below them that is not known is 404, a form that is not
@@ -53,7 +61,7 @@ impl OpenApiPages {
             return Err(Status::method_not_allowed());
         }
         Ok(Some(match path.strip_prefix(V3).map(|rest| rest.trim_matches('/')) {
-            Some("") => json(head, self.0.index()),
+            Some("") => json(head, self.v3.index()),
             Some(group) => self.group(head, group),
             None if path == V2 => self.v2(head),
             None => empty(StatusCode::NOT_FOUND),
@@ -63,14 +71,14 @@ impl OpenApiPages {
     fn v2(&self, head: &Parts) -> Response {
         let accepted = header(head, ACCEPT);
         match PROTOBUF_ACCEPTED.iter().any(|one| accepted.contains(one)) {
-            true => found(head, self.0.v2_protobuf(), PROTOBUF),
-            false => json(head, self.0.v2()),
+            true => found(head, &self.v2.protobuf, PROTOBUF),
+            false => json(head, &self.v2.json),
         }
     }
 
     /// The document of a version of a group: for ever, when it is asked for by its hash.
     fn group(&self, head: &Parts, path: &str) -> Response {
-        let Some((document, address)) = self.0.group(path).zip(self.0.address(path)) else {
+        let Some((document, address)) = self.v3.group(path).zip(self.v3.address(path)) else {
             return empty(StatusCode::NOT_FOUND);
         };
         let query = head.uri.query().unwrap_or_default();

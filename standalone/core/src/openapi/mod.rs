@@ -15,6 +15,7 @@ mod v3;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::discovery;
@@ -24,26 +25,33 @@ pub use gnostic::{ACCEPTED as PROTOBUF_ACCEPTED, MEDIA_TYPE as PROTOBUF};
 /// A document as it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// Its bytes.
-    pub body: Vec<u8>,
+    /// Its bytes, which all who are sent it share.
+    pub body: Bytes,
     /// The hash of its content, in upper-case hexadecimal: in the address of a document of version 3, and in quotes its `ETag`.
     pub hash: String,
 }
 
-/// All documents. Making them takes some milliseconds and is the same for the same resources, so make them once.
+/// The documents of version 3. Making them takes some milliseconds and is the same for the same resources, so make them once.
 #[derive(Debug, Clone)]
-pub struct OpenApi {
+pub struct OpenApiV3 {
     index: Document,
     groups: BTreeMap<String, Document>,
-    v2: Document,
-    v2_protobuf: Document,
+}
+
+/// The document of version 2, in both its forms: for older clients and Argo CD, so make it when it is asked for.
+#[derive(Debug, Clone)]
+pub struct OpenApiV2 {
+    /// In JSON.
+    pub json: Document,
+    /// In protobuf ([`PROTOBUF`]).
+    pub protobuf: Document,
 }
 
 impl Document {
     fn new(document: &Value) -> Self {
         let body = document.to_string().into_bytes();
         let hash = discovery::hash(&body);
-        Self { body, hash }
+        Self { body: body.into(), hash }
     }
 
     /// The `ETag`, in its quotes.
@@ -52,15 +60,27 @@ impl Document {
     }
 }
 
-impl OpenApi {
+impl OpenApiV2 {
+    /// The document of `resources`; `version` is that of Kubernetes whose kinds they are, such as `1.36`.
+    pub fn new(resources: &Resources, version: &str) -> Self {
+        let all: Vec<&Resource> = resources.iter().map(AsRef::as_ref).collect();
+        let swagger = v2::document(&all, version);
+        let json = Document::new(&swagger);
+        // The tag is that of the content, however it is written: `Vary: Accept` keeps the two apart.
+        let protobuf = Document { body: gnostic::encode(&swagger).into(), hash: json.hash.clone() };
+        Self { json, protobuf }
+    }
+}
+
+impl OpenApiV3 {
     /// The documents of `resources`; `version` is that of Kubernetes whose kinds they are, such as `1.36`.
     pub fn new(resources: &Resources, version: &str) -> Self {
         let mut versions: BTreeMap<String, Vec<&Resource>> = BTreeMap::new();
         for resource in resources.iter() {
             versions.entry(names::group_path(&resource.group, &resource.version)).or_default().push(resource);
         }
-        let all: Vec<&Resource> = resources.iter().map(AsRef::as_ref).collect();
-        let built_in: Vec<&Resource> = all.iter().copied().filter(|one| one.definition().is_none()).collect();
+        let built_in: Vec<&Resource> =
+            resources.iter().map(AsRef::as_ref).filter(|one| one.definition().is_none()).collect();
         let known = self::versions(&built_in);
         let groups: BTreeMap<String, Document> = versions
             .into_iter()
@@ -70,11 +90,7 @@ impl OpenApi {
             .iter()
             .map(|(path, document)| (path.clone(), json!({ "serverRelativeURL": address(path, document) })))
             .collect();
-        let swagger = v2::document(&all, version);
-        let v2 = Document::new(&swagger);
-        // The tag is that of the content, however it is written: `Vary: Accept` keeps the two apart.
-        let v2_protobuf = Document { body: gnostic::encode(&swagger), hash: v2.hash.clone() };
-        Self { index: Document::new(&json!({ "paths": addresses })), groups, v2, v2_protobuf }
+        Self { index: Document::new(&json!({ "paths": addresses })), groups }
     }
 
     /// `/openapi/v3`.
@@ -90,16 +106,6 @@ impl OpenApi {
     /// The address of the document of `path` with the hash of its content.
     pub fn address(&self, path: &str) -> Option<String> {
         self.groups.get(path).map(|document| address(path, document))
-    }
-
-    /// `/openapi/v2` in JSON.
-    pub fn v2(&self) -> &Document {
-        &self.v2
-    }
-
-    /// `/openapi/v2` in protobuf ([`PROTOBUF`]).
-    pub fn v2_protobuf(&self) -> &Document {
-        &self.v2_protobuf
     }
 }
 

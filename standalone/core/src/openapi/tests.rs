@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::OpenApi;
+use super::{OpenApiV2, OpenApiV3};
 use crate::resource::Resources;
 
 fn parsed(body: &[u8]) -> Value {
@@ -9,7 +9,7 @@ fn parsed(body: &[u8]) -> Value {
 
 #[test]
 fn the_index_leads_to_a_document_for_each_version() {
-    let open_api = OpenApi::new(&Resources::new(&fleetmesh_crds::all()), "1.36");
+    let open_api = OpenApiV3::new(&Resources::new(&fleetmesh_crds::all()), "1.36");
     let index = parsed(&open_api.index().body);
     let paths: Vec<&String> = index["paths"].as_object().expect("paths").keys().collect();
     assert_eq!(
@@ -36,7 +36,7 @@ fn the_index_leads_to_a_document_for_each_version() {
 /// kubectl leaves validation to a server whose PATCH has this parameter, and else validates by itself.
 #[test]
 fn every_patch_takes_field_validation() {
-    let open_api = OpenApi::new(&Resources::new(&fleetmesh_crds::all()), "1.36");
+    let open_api = OpenApiV3::new(&Resources::new(&fleetmesh_crds::all()), "1.36");
     let mut patches = 0;
     for path in ["api/v1", "apis/fleetmesh.dev/v1alpha1", "apis/coordination.k8s.io/v1"] {
         let document = parsed(&open_api.group(path).expect("a document").body);
@@ -69,14 +69,15 @@ fn every_reference_leads_to_a_schema() {
             _ => {}
         }
     }
-    let open_api = OpenApi::new(&Resources::new(&fleetmesh_crds::all()), "1.36");
+    let open_api = OpenApiV3::new(&Resources::new(&fleetmesh_crds::all()), "1.36");
     let paths = parsed(&open_api.index().body)["paths"].as_object().expect("paths").clone();
     for path in paths.keys() {
         let document = parsed(&open_api.group(path).expect("a document").body);
         check(&document, &document);
     }
-    let v2 = parsed(&open_api.v2().body);
+    let open_api = OpenApiV2::new(&Resources::new(&fleetmesh_crds::all()), "1.36");
+    let v2 = parsed(&open_api.json.body);
     check(&v2, &v2);
     assert!(v2["definitions"].as_object().expect("definitions").len() > 80);
-    assert_eq!(open_api.v2_protobuf().hash, open_api.v2().hash);
+    assert_eq!(open_api.protobuf.hash, open_api.json.hash);
 }

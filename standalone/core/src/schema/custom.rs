@@ -62,7 +62,7 @@ impl CustomSchema {
         let mut published = schema.clone();
         let types = json!({"type": "string"});
         for (name, member) in [("apiVersion", &types), ("kind", &types), ("metadata", &metadata::json())] {
-            published.properties.insert(name.to_owned(), Schema::parse(member)?);
+            published.properties.insert(name.to_owned(), Schema::parse(member)?.into());
         }
         Ok(Self { schema, published, rules })
     }

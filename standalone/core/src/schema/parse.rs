@@ -1,6 +1,7 @@
 //! Reading a schema from JSON, as a CustomResourceDefinition has it in `openAPIV3Schema`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -169,7 +170,7 @@ impl<'s> Node<'s> {
         Ok(Some(known))
     }
 
-    fn properties(&self) -> Result<BTreeMap<String, Schema>, SchemaError> {
+    fn properties(&self) -> Result<BTreeMap<String, Arc<Schema>>, SchemaError> {
         let Some(json) = self.members.get("properties").filter(|value| !value.is_null()) else {
             return Ok(BTreeMap::new());
         };
@@ -177,7 +178,7 @@ impl<'s> Node<'s> {
         let members = object(json, &path, "an object")?;
         let parsed = members
             .iter()
-            .map(|(name, json)| Ok((name.clone(), parse(json, &child(&path, name), self.depth + 1)?)));
+            .map(|(name, json)| Ok((name.clone(), parse(json, &child(&path, name), self.depth + 1)?.into())));
         parsed.collect()
     }
 

@@ -1,6 +1,7 @@
 //! A schema, read once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -17,8 +18,8 @@ pub struct Schema {
     pub nullable: bool,
     /// What stands for an absent value.
     pub default: Option<Value>,
-    /// An object's declared members.
-    pub properties: BTreeMap<String, Schema>,
+    /// An object's declared members. Shared: what is made of a schema differs from it near its root.
+    pub properties: BTreeMap<String, Arc<Schema>>,
     /// What other members an object may have.
     pub additional: Additional,
     /// A list's items.
@@ -174,6 +175,6 @@ impl Schema {
     /// The schema of the member `name`: the declared one, else that of all others.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<&Schema> {
-        self.properties.get(name).or_else(|| self.additional.schema())
+        self.properties.get(name).map(AsRef::as_ref).or_else(|| self.additional.schema())
     }
 }

@@ -37,13 +37,13 @@ const RESERVED: [&str; 21] = [
 
 /// The schema of a whole object as its rules see it: of the metadata, only the names.
 pub(super) fn with_metadata(schema: &Schema) -> Schema {
-    let string = || Schema { json_type: Some(JsonType::String), ..Schema::default() };
+    let string = || Arc::new(Schema { json_type: Some(JsonType::String), ..Schema::default() });
     let names = BTreeMap::from([("name".to_owned(), string()), ("generateName".to_owned(), string())]);
     let metadata = Schema { json_type: Some(JsonType::Object), properties: names, ..Schema::default() };
     let mut root = schema.clone();
     root.properties.insert("apiVersion".to_owned(), string());
     root.properties.insert("kind".to_owned(), string());
-    root.properties.insert("metadata".to_owned(), metadata);
+    root.properties.insert("metadata".to_owned(), Arc::new(metadata));
     root
 }
 
