@@ -175,7 +175,7 @@ impl Manifests {
         self.read(&tree).await;
         let found = self.files.values().flat_map(|(_, found)| found);
         let Plan { apply, mut problems, wanted } = manifests::plan(found);
-        problems.extend(tree.unreadable);
+        problems.extend(tree.unreadable.iter().cloned());
         self.applied.retain(|name, _| wanted.contains(name));
         self.drift.keep(|name| wanted.contains(name));
         let kinds: BTreeSet<String> = apply.iter().map(|manifest| watches::key(&manifest.resource)).collect();
@@ -203,7 +203,8 @@ impl Manifests {
             }
         }
         let plan = Plan { apply, problems, wanted };
-        let pruned = if prunes { self.client.prune(&plan).await } else { Vec::new() };
+        let pruned =
+            if prunes && is_still(&tree).await { self.client.prune(&plan).await } else { Vec::new() };
         let Plan { mut problems, .. } = plan;
         let mut gone = Vec::new();
         for outcome in pruned {
@@ -224,8 +225,8 @@ impl Manifests {
             if self.files.get(file).is_some_and(|(known, _)| known == stamp) {
                 continue;
             }
-            let path = self.folder.join(file);
-            let read = tokio::task::spawn_blocking(move || tree::documents(&path)).await;
+            let (root, name) = (tree.root.clone(), file.clone());
+            let read = tokio::task::spawn_blocking(move || tree::documents(&root, &name)).await;
             let documents =
                 read.unwrap_or_else(|_| Err("it could not be read by a fault of this program".into()));
             let found = match documents {
@@ -235,4 +236,12 @@ impl Manifests {
             self.files.insert(file.clone(), (stamp.clone(), found));
         }
     }
+}
+
+/// Whether the directory is still as it was looked at. Else some of what was read is of before a change and some of after it, and an
+/// object that moved from one file to another may have been in neither.
+async fn is_still(tree: &Tree) -> bool {
+    let root = tree.root.clone();
+    let looked = tokio::task::spawn_blocking(move || tree::look(&root)).await;
+    looked.is_ok_and(|now| now == *tree)
 }

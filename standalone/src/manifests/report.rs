@@ -6,7 +6,7 @@ use fleetmesh_standalone_core::manifests::{MANAGER, Manifest, ObjectName, Proble
 use fleetmesh_standalone_core::route::collection_path;
 use http::Method;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::client::ManifestClient;
@@ -75,18 +75,37 @@ impl Reporter {
         self.event(&problem, uid, CONTESTED).await;
     }
 
-    /// An Event about the object, or about the namespace `default` where none is known.
+    /// An Event about the object. Where its namespace takes none, being none or going away, and where no object is known, it is in
+    /// `default`, as Events about what has no namespace are.
     async fn event(&self, problem: &Problem, uid: Option<&str>, reason: &str) {
-        let about = problem.about.as_deref();
-        let namespace = about.map(|name| name.namespace.as_str()).filter(|namespace| !namespace.is_empty());
-        let namespace = namespace.unwrap_or(DEFAULT);
-        let involved = match about {
-            Some(name) => json!({
-                "apiVersion": self.version(name), "kind": name.kind, "namespace": name.namespace, "name": name.name,
-                "uid": uid.unwrap_or_default(),
-            }),
+        let namespace = problem.about.as_deref().map(|name| name.namespace.as_str()).unwrap_or_default();
+        if !namespace.is_empty() {
+            let involved = self.involved(problem, uid);
+            match self.post(namespace, &involved, problem, reason).await {
+                403 | 404 => {}
+                _ => return,
+            }
+        }
+        let of_namespace = || json!({ "apiVersion": "v1", "kind": "Namespace", "name": namespace });
+        let involved = match problem.about.as_deref() {
             None => json!({ "apiVersion": "v1", "kind": "Namespace", "name": DEFAULT }),
+            // An Event is where its object is; the message names the one in the namespace.
+            Some(_) if !namespace.is_empty() => of_namespace(),
+            Some(_) => self.involved(problem, uid),
         };
+        self.post(DEFAULT, &involved, problem, reason).await;
+    }
+
+    fn involved(&self, problem: &Problem, uid: Option<&str>) -> Value {
+        let Some(name) = problem.about.as_deref() else { return Value::Null };
+        json!({
+            "apiVersion": self.version(name), "kind": name.kind, "namespace": name.namespace, "name": name.name,
+            "uid": uid.unwrap_or_default(),
+        })
+    }
+
+    /// The code that the API answers.
+    async fn post(&self, namespace: &str, involved: &Value, problem: &Problem, reason: &str) -> u16 {
         let message: String = problem.to_string().chars().take(LONGEST).collect();
         let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let event = json!({
@@ -101,6 +120,7 @@ impl Reporter {
         if code != 201 {
             tracing::debug!(code, message = answer["message"].as_str(), "no Event about a manifest");
         }
+        code
     }
 
     fn version(&self, name: &ObjectName) -> String {

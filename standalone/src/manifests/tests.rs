@@ -197,6 +197,60 @@ async fn a_namespace_is_pruned_with_what_is_ours_and_stays_with_what_is_not() {
     assert!(events.iter().any(|event| event.contains("ConfigMap used/theirs is in it")), "{events:?}");
 }
 
+#[tokio::test]
+async fn what_is_in_a_namespace_that_does_not_exist_is_in_an_event_that_can_be_found() {
+    let mut bed = Bed::new().await;
+    let inside = map("a", "x").replace("{name: a}", "{name: a, namespace: shop}");
+    bed.write("a.yaml", &inside);
+    assert!(!bed.bring().await);
+    assert!(!bed.bring().await);
+    let events = bed.events("default").await;
+    assert_eq!(events.len(), 1, "reported once: {events:?}");
+    let begins = "a.yaml, document 1 (ConfigMap shop/a), metadata.namespace: there is no namespace \"shop\": add a manifest";
+    assert!(events[0].starts_with(begins), "{events:?}");
+    let list = bed.get("/api/v1/namespaces/default/events").await.expect("a list");
+    let about = &list["items"][0]["involvedObject"];
+    assert_eq!(about, &json!({"apiVersion": "v1", "kind": "Namespace", "name": "shop"}));
+    bed.write("b.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n");
+    assert!(bed.bring().await, "and it is applied when there is one");
+}
+
+#[tokio::test]
+async fn what_people_write_wrong_is_said_with_the_member_and_the_way_out() {
+    let mut bed = Bed::new().await;
+    let head = |kind: &str| format!("apiVersion: v1\nkind: {kind}\nmetadata: {{name: a}}\n");
+    bed.write("secret.yaml", &format!("{}data: {{password: hunter2}}\n", head("Secret")));
+    bed.write("number.yaml", &format!("{}data: {{port: 8080}}\n", head("ConfigMap")));
+    bed.write("twice.yaml", &format!("{}data: {{a: b}}\ndata: {{c: d}}\n", head("ServiceAccount")));
+    assert!(!bed.bring().await);
+    let events = bed.events("default").await;
+    assert_eq!(events.len(), 3, "{events:?}");
+    for begins in [
+        "secret.yaml, document 1 (Secret default/a), data[password]: it is no base64: encode it",
+        "number.yaml, document 1 (ConfigMap default/a), data[port]: 8080 is a number, and it has to be a text: put it in quotes",
+        "twice.yaml: document 1 has the key \"data\" twice in one map, again at line 5, column 1: keep one of them",
+    ] {
+        assert!(events.iter().any(|event| event.starts_with(begins)), "{begins}: {events:?}");
+    }
+    assert!(events.iter().all(|event| !event.contains("hunter2")), "{events:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_pruned_by_a_look_that_is_not_true_any_more() {
+    let mut bed = Bed::new().await;
+    bed.write("a.yaml", &map("a", "x"));
+    bed.write("b.yaml", &map("b", "x"));
+    assert!(bed.bring().await);
+    let first = bed.get(&format!("{MAPS}/a")).await.expect("there");
+    // What is in `a.yaml` moves to a new file between the look and the reading.
+    let looked = tree::look(bed.folder.path());
+    bed.write("c.yaml", &map("a", "x"));
+    bed.write("a.yaml", &map("d", "x"));
+    assert!(!bed.manifests.bring(looked, true).await);
+    assert!(bed.bring().await);
+    assert_eq!(bed.get(&format!("{MAPS}/a")).await, Some(first), "it is the same object");
+}
+
 /// Until `look` finds what it waits for; much longer than that takes, and much shorter than all is applied again.
 async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
     let found = async {

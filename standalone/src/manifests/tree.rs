@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use fleetmesh_standalone_core::manifests::Problem;
+use rustix::fs::OFlags;
 use serde_json::Value;
 
 /// The largest file, in bytes, which is that of a request.
@@ -46,6 +48,8 @@ impl Stamp {
 /// What is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tree {
+    /// The directory, without links: what was seen is read from there, also when a link leads to another one by then.
+    pub(super) root: PathBuf,
     /// The manifests by their paths below the directory.
     pub(super) files: BTreeMap<String, Stamp>,
     /// What could not be looked at.
@@ -55,9 +59,12 @@ pub(super) struct Tree {
 /// Looks at `root`. What begins with a dot is passed over, and so is a link that leads out of the directory: whoever writes into it
 /// could else have files read that are not his.
 pub(super) fn look(root: &Path) -> Tree {
-    let mut tree = Tree::default();
+    let mut tree = Tree { root: root.to_owned(), ..Tree::default() };
     match root.canonicalize() {
-        Ok(real) => folder(&real, &real, 0, &mut tree),
+        Ok(real) => {
+            tree.root.clone_from(&real);
+            folder(&real, &real, 0, &mut tree);
+        }
         Err(error) => tree.unreadable.push(unreadable(root, "", &error)),
     }
     tree
@@ -102,7 +109,9 @@ fn file(root: &Path, path: &Path, is_link: bool, name: &str, tree: &mut Tree) {
         return;
     }
     match fs::metadata(path) {
-        Ok(metadata) if !metadata.is_file() => {}
+        Ok(metadata) if !metadata.is_file() => {
+            tree.unreadable.push(Problem::of_file(name, no_file(&metadata)))
+        }
         Ok(_) if tree.files.len() >= MOST => {
             if tree.files.len() == MOST && !tree.unreadable.iter().any(|problem| problem.place.file == ".") {
                 let message =
@@ -113,6 +122,20 @@ fn file(root: &Path, path: &Path, is_link: bool, name: &str, tree: &mut Tree) {
         Ok(metadata) => _ = tree.files.insert(name.to_owned(), Stamp::of(&metadata)),
         Err(error) => tree.unreadable.push(unreadable(root, name, &error)),
     }
+}
+
+/// What is wrong with something that has a manifest's name, and can never be read as one.
+fn no_file(metadata: &Metadata) -> String {
+    let kind = metadata.file_type();
+    let kind = match () {
+        () if kind.is_dir() => "a link to a folder",
+        () if kind.is_fifo() => "a named pipe",
+        () if kind.is_socket() => "a socket",
+        () => "a device",
+    };
+    format!(
+        "it is {kind} and no file, and is not read; nothing is pruned until it is gone: remove or rename it"
+    )
 }
 
 /// Whether Git is writing the checkout that `root` is in.
@@ -133,26 +156,58 @@ fn git_folder(git: &Path) -> PathBuf {
     }
 }
 
-/// The documents of a file.
+/// The documents of a file below `root`, which has no links in its own path.
 ///
 /// # Errors
-/// In words: it cannot be read, is too large, or is no YAML. Nothing in it is repeated, which may be secret.
-pub(super) fn documents(path: &Path) -> Result<Vec<Value>, String> {
-    let mut bytes = Vec::new();
-    let opened = fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
-    opened.map_err(|error| format!("it cannot be read, and nothing is pruned until it can: {error}"))?;
+/// In words: it cannot be read, is too large, or is no YAML. No value in it is repeated, which may be secret.
+pub(super) fn documents(root: &Path, file: &str) -> Result<Vec<Value>, String> {
+    let bytes = bytes(root, file)
+        .map_err(|error| format!("it cannot be read, and nothing is pruned until it can: {error}"))?;
     if bytes.len() as u64 > LARGEST {
         return Err(format!("it is larger than {LARGEST} bytes: split it"));
     }
     let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8: save it as UTF-8".to_owned())?;
-    serde_saphyr::from_multiple(&text).map_err(|error| {
-        let at = error.location().map(|at| (at.line(), at.column()));
-        let Some((line, column)) = at.filter(|(line, _)| *line > 0) else {
-            return "it is no YAML, and nothing is pruned until it is".to_owned();
-        };
-        let document = document_of(&text, line);
-        format!("document {document} is no YAML at line {line}, column {column}, and nothing is pruned until it is")
-    })
+    serde_saphyr::from_multiple(&text).map_err(|error| malformed(&text, &error))
+}
+
+/// What is in a file, and one byte more than the largest at the most. It is what was looked at: what took its place since then, a link
+/// that leads out of the directory or a pipe that nobody writes to, is neither read nor waited for.
+fn bytes(root: &Path, file: &str) -> io::Result<Vec<u8>> {
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let opened = fs::File::options().read(true).custom_flags(nonblocking).open(root.join(file))?;
+    let metadata = opened.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other(no_file(&metadata)));
+    }
+    // Without /proc the look before has to do.
+    let real = fs::read_link(format!("/proc/self/fd/{}", opened.as_raw_fd()));
+    if real.is_ok_and(|real| !real.starts_with(root)) {
+        return Err(io::Error::other("it leads out of the directory"));
+    }
+    let mut bytes = Vec::new();
+    opened.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Why a text is not taken, with its place.
+fn malformed(text: &str, error: &serde_saphyr::Error) -> String {
+    let error = error.without_snippet();
+    let at = error.location().map(|at| (at.line(), at.column()));
+    let Some((line, column)) = at.filter(|(line, _)| *line > 0) else {
+        return "it is no YAML, and nothing is pruned until it is".to_owned();
+    };
+    let document = document_of(text, line);
+    match error {
+        serde_saphyr::Error::DuplicateMappingKey { key, .. } => {
+            let key = key.as_deref().map(|key| format!(" {key:?}")).unwrap_or_default();
+            format!(
+                "document {document} has the key{key} twice in one map, again at line {line}, column {column}: keep one of them; nothing is pruned until then"
+            )
+        }
+        _ => format!(
+            "document {document} is no YAML at line {line}, column {column}, and nothing is pruned until it is"
+        ),
+    }
 }
 
 /// The number of the document that a line is in, both from 1.
@@ -173,6 +228,9 @@ fn document_of(text: &str, line: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    use rustix::fs::{CWD, FileType, Mode};
 
     use super::*;
 
@@ -224,14 +282,54 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("a.yaml");
         fs::write(&file, "# one\n---\na: 1\n---\nb: [hunter2\n")?;
-        let error = documents(&file).expect_err("half");
+        let documents = |name: &str| documents(&folder.path().canonicalize().expect("a folder"), name);
+        let error = documents("a.yaml").expect_err("half");
         assert!(error.starts_with("document 2 is no YAML at line ") && !error.contains("hunter2"), "{error}");
         fs::write(&file, "a: 1\n---\n---\nb: 2\n")?;
-        assert_eq!(documents(&file).map(|found| found.len() >= 2), Ok(true));
+        assert_eq!(documents("a.yaml").map(|found| found.len() >= 2), Ok(true));
+        fs::write(&file, "a: 1\n---\nb: hunter2\nc: {}\nb: hunter3\n")?;
+        let error = documents("a.yaml").expect_err("twice");
+        assert!(
+            error.starts_with("document 2 has the key \"b\" twice in one map, again at line 5, "),
+            "{error}"
+        );
+        assert!(error.contains("keep one") && !error.contains("hunter"), "{error}");
         fs::write(&file, "x".repeat((3 << 20) + 1))?;
-        assert!(documents(&file).expect_err("large").contains("larger than 3145728 bytes"));
+        assert!(documents("a.yaml").expect_err("large").contains("larger than 3145728 bytes"));
         fs::write(&file, [0xff, 0xfe])?;
-        assert!(documents(&file).expect_err("binary").contains("UTF-8"));
+        assert!(documents("a.yaml").expect_err("binary").contains("UTF-8"));
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_no_file_is_said_and_never_waited_for() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let root = folder.path().canonicalize()?;
+        let _socket = UnixListener::bind(root.join("socket.yaml"))?;
+        rustix::fs::mknodat(CWD, root.join("pipe.json"), FileType::Fifo, Mode::RUSR, 0)?;
+        symlink("/dev/zero", root.join("device.yaml"))?;
+        fs::create_dir(root.join("apps"))?;
+        symlink("apps", root.join("apps.yaml"))?;
+        let tree = look(&root);
+        assert!(tree.files.is_empty(), "{tree:?}");
+        let problems: Vec<String> = tree.unreadable.iter().map(ToString::to_string).collect();
+        for begins in [
+            "socket.yaml: it is a socket and no file",
+            "pipe.json: it is a named pipe and no file",
+            "device.yaml: it is a link that leads out",
+            "apps.yaml: it is a link to a folder and no file",
+        ] {
+            assert!(problems.iter().any(|problem| problem.starts_with(begins)), "{begins}: {problems:?}");
+        }
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        // What took the place of a file after the look.
+        let error = documents(&root, "pipe.json").expect_err("a pipe");
+        assert!(error.contains("a named pipe and no file"), "{error}");
+        let other = tempfile::tempdir()?;
+        fs::write(other.path().join("secret.yaml"), "a: hunter2")?;
+        symlink(other.path().join("secret.yaml"), root.join("late.yaml"))?;
+        let error = documents(&root, "late.yaml").expect_err("outside");
+        assert!(error.ends_with("it leads out of the directory"), "{error}");
         Ok(())
     }
 }

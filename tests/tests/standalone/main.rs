@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod checkout;
 mod commands;
 mod crash;
 mod doctor;

@@ -15,9 +15,9 @@ use serde_json::Value;
 use crate::kubectl::{KINDS, is_ready};
 
 /// Much longer than anything here takes.
-const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
-async fn start(run: &RunDir, folder: &Path) -> Result<(Standalone, Kubectl)> {
+pub async fn start(run: &RunDir, folder: &Path) -> Result<(Standalone, Kubectl)> {
     let launch = Launch::with(["--manifests", &folder.display().to_string()]);
     let standalone = Standalone::launch(run, launch).await?;
     let kubectl = standalone.kubectl()?;
@@ -112,7 +112,7 @@ async fn a_directory_becomes_a_mesh_and_what_is_removed_from_it_is_pruned() -> R
 }
 
 /// Git in `folder`, as somebody with a name and without a configuration.
-async fn git(folder: &Path, arguments: &[&str]) -> Result<()> {
+pub async fn git(folder: &Path, arguments: &[&str]) -> Result<()> {
     let mut git = Command::new("git");
     git.arg("-C").arg(folder).args([
         "-c",

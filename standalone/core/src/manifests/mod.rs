@@ -8,6 +8,7 @@
 //! What was made for the directory carries [`LABEL`], set by [`MANAGER`] in the very request that made it: nothing else is pruned.
 
 mod drift;
+mod mistake;
 mod owned;
 mod plan;
 #[cfg(test)]
@@ -78,6 +79,11 @@ impl ObjectName {
     pub fn is_namespace(&self) -> bool {
         self.group.is_empty() && self.kind == "Namespace"
     }
+
+    /// Whether what is in it is repeated nowhere.
+    fn is_secret(&self) -> bool {
+        self.group.is_empty() && self.kind == "Secret"
+    }
 }
 
 impl fmt::Display for ObjectName {
@@ -140,12 +146,15 @@ impl Problem {
 
     /// The API's refusal of `manifest`, a `Status`. What it says of a Secret is left out but for the field: it may quote values.
     pub fn refused(manifest: &Manifest, status: &Value) -> Self {
+        if let Some(mistake) = mistake::find(manifest, status) {
+            return Self::about(manifest, mistake.field.as_deref(), mistake.message);
+        }
         let fields = status["details"]["causes"].as_array().into_iter().flatten();
         // What is said of no member is in the message.
         let fields = fields.filter_map(|cause| cause["field"].as_str().filter(|field| *field != "<nil>"));
         let fields: Vec<&str> = fields.collect();
         let text = status["message"].as_str().unwrap_or("the API refuses it");
-        let message = if manifest.name.group.is_empty() && manifest.name.kind == "Secret" {
+        let message = if manifest.name.is_secret() {
             format!("the API refuses it ({})", status["reason"].as_str().unwrap_or("Invalid"))
         } else {
             text.chars().take(LONGEST).collect()
