@@ -1,41 +1,59 @@
 //! `fleetmesh explain`: its flags, and what it prints. [`fleetmesh_operator::unserved`] asks.
 
 use std::io::{self, Write};
+#[cfg(feature = "client")]
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use fleetmesh_api::distribution::ObjectStatus;
 use fleetmesh_operator::AppMeshApi;
 use fleetmesh_operator::cloud::CloudEndpoint;
 use fleetmesh_operator::unserved::{explanation, served, subject};
+
+use crate::endpoint::EndpointArgs;
 
 /// Print what of a mesh is stored and not in force, and why, and what proxies reject.
 ///
 /// Each line is a resource and what is to be known of it: the path of a member of its spec and the reason, or what proxies make
 /// of it. Nothing is changed.
 #[derive(Args, Clone, Debug)]
+#[cfg_attr(feature = "client", command(group = one_of(&["app_mesh_endpoint", "data_dir"])))]
+#[cfg_attr(not(feature = "client"), command(group = one_of(&["app_mesh_endpoint"])))]
 pub struct ExplainArgs {
     /// The name of a mesh, or one resource as an ARN or its last part (mesh/apps/virtualNode/serviceB). NAME@ACCOUNT is
     /// a mesh that another account shares.
     #[arg(value_name = "RESOURCE")]
     resource: String,
 
-    /// The address of the control plane's App Mesh API, for example http://127.0.0.1:9080.
-    #[arg(long, env = "FLEETMESH_APP_MESH_ENDPOINT", value_name = "URL")]
-    app_mesh_endpoint: String,
+    #[command(flatten)]
+    app_mesh: EndpointArgs,
 
-    /// The CA that vouches for that address (PEM), in place of those that this system trusts.
-    #[arg(long, env = "FLEETMESH_APP_MESH_CA_FILE", value_name = "FILE")]
-    app_mesh_ca_file: Option<PathBuf>,
+    /// The data directory of a `fleetmesh standalone`, whose App Mesh API is asked unless another is given.
+    #[cfg(feature = "client")]
+    #[arg(long, env = "FLEETMESH_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
 
-    /// The access key for that address, as `fleetmesh control-plane keys create -o json` prints it; read access is enough.
-    #[arg(long, env = "FLEETMESH_APP_MESH_ACCESS_KEY_FILE", value_name = "FILE")]
-    app_mesh_access_key_file: Option<PathBuf>,
+impl ExplainArgs {
+    /// The endpoint, which is given or that of the data directory.
+    fn endpoint(&self) -> anyhow::Result<CloudEndpoint> {
+        let endpoint = self.app_mesh.endpoint();
+        #[cfg(feature = "client")]
+        if let (None, Some(folder)) = (&endpoint.url, &self.data_dir) {
+            let found = fleetmesh_client::addresses(folder).map_err(|error| {
+                anyhow!("{error}: start it, or name another control plane with --app-mesh-endpoint URL")
+            })?;
+            let region = endpoint.region.or(Some(found.region));
+            return Ok(CloudEndpoint { url: Some(found.app_mesh), region, ..endpoint });
+        }
+        Ok(endpoint)
+    }
+}
 
-    /// The AWS region of the mesh; without it the AWS SDK's standard resolution, then us-west-2.
-    #[arg(long, env = "FLEETMESH_REGION", value_name = "REGION")]
-    region: Option<String>,
+/// At least one of these names a control plane: AWS's App Mesh has nothing to explain.
+fn one_of(names: &[&'static str]) -> ArgGroup {
+    ArgGroup::new("control plane").args(names.iter().copied()).required(true).multiple(true)
 }
 
 /// Asks and prints.
@@ -43,21 +61,14 @@ pub struct ExplainArgs {
 /// # Errors
 /// The control plane cannot be asked, or rejects the request.
 pub async fn explain(args: ExplainArgs) -> anyhow::Result<()> {
-    let ExplainArgs { resource: text, app_mesh_endpoint, app_mesh_ca_file, app_mesh_access_key_file, region } =
-        args;
-    let subject = subject(&text).map_err(|reason| anyhow!(reason))?;
-    let endpoint = CloudEndpoint {
-        url: Some(app_mesh_endpoint.clone()),
-        ca_file: app_mesh_ca_file,
-        access_key_file: app_mesh_access_key_file,
-        region,
-        ..CloudEndpoint::default()
-    };
+    let text = &args.resource;
+    let subject = subject(text).map_err(|reason| anyhow!(reason))?;
+    let endpoint = args.endpoint()?;
     let api = AppMeshApi::of(&endpoint).await?;
     let control_plane = api.control_plane().context("--app-mesh-endpoint is no address")?;
     let objects = served(control_plane, &subject).await;
-    let objects =
-        objects.map_err(|reason| anyhow!("cannot ask {app_mesh_endpoint} about {text}: {reason}"))?;
+    let url = endpoint.url.unwrap_or_default();
+    let objects = objects.map_err(|reason| anyhow!("cannot ask {url} about {text}: {reason}"))?;
     io::stdout().write_all(text_of(&objects, &subject.resource.path()).as_bytes())?;
     Ok(())
 }

@@ -12,6 +12,8 @@ mod doctor;
 #[cfg(any(feature = "control-plane", feature = "operator"))]
 mod duration;
 #[cfg(feature = "operator")]
+mod endpoint;
+#[cfg(feature = "operator")]
 mod explain;
 #[cfg(feature = "client")]
 mod export;

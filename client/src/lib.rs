@@ -7,6 +7,7 @@
 //! `table`, `tabs`, `yaml`, `json`, `describe`, `event`, `resources`, `arguments`, `manifest` and `condition` are pure; [`session`] and
 //! the commands do I/O. Nothing here reads a command line: that is the embedding program's, and so are the streams.
 
+mod addresses;
 mod apply;
 mod arguments;
 mod condition;
@@ -32,6 +33,7 @@ mod tabs;
 mod wait;
 mod yaml;
 
+pub use addresses::{AddressesError, addresses};
 pub use apply::ApplyOptions;
 pub use condition::{Condition, ConditionError};
 pub use delete::{Cascade, DeleteOptions};

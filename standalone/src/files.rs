@@ -38,6 +38,18 @@ pub fn tighten(path: &Path) {
 /// # Errors
 /// It is not on disk, for all that is known.
 pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    replace_by(path, text, |_| Ok(())).map(drop)
+}
+
+/// The same of a file that is locked from the moment that it can be seen on, as long as what this answers is open.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_locked(path: &Path, text: &[u8]) -> io::Result<File> {
+    replace_by(path, text, |file| Ok(file.try_lock()?))
+}
+
+fn replace_by(path: &Path, text: &[u8], done: impl FnOnce(&File) -> io::Result<()>) -> io::Result<File> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let new = PathBuf::from(new);
@@ -45,11 +57,12 @@ pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     tighten(&new);
     file.write_all(text)?;
     file.sync_all()?;
+    done(&file)?;
     fs::rename(&new, path)?;
     if let Some(folder) = path.parent() {
         File::open(folder)?.sync_all()?;
     }
-    Ok(())
+    Ok(file)
 }
 
 /// The text of a file of ours, or nothing when there is none.

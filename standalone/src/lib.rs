@@ -6,6 +6,7 @@
 //! Whoever runs one gives it a [`StandaloneConfig`], binds it and serves it ([`bind`], [`Bound::serve`]); an operator in the same process
 //! gets a client without a socket ([`Bound::client`]). It reads no command line and prints nothing.
 
+pub mod addresses;
 pub mod api;
 mod body;
 mod collector;

@@ -12,7 +12,7 @@ pub const API: &str = "kubernetes-api";
 pub const DEFINITIONS: &str = "definitions";
 pub const RIGHTS: &str = "rights";
 pub const CLOCK: &str = "clock";
-/// What is wrong when there is no answer in time.
+/// The way out when nobody answers.
 const NOBODY: &str = "start it, for example `fleetmesh standalone --data-dir ~/fleetmesh`, or name another with --kubeconfig or --data-dir";
 /// A signature of AWS holds for five minutes to either side.
 const SKEW_FAILED: Duration = Duration::from_secs(300);
@@ -65,6 +65,11 @@ fn on_it(facts: &ApiFacts, command: &str) -> String {
     command.replacen("kubectl", &format!("kubectl{flags}"), 1)
 }
 
+/// What starts the standalone whose API it is, if it is one's.
+fn start(facts: &ApiFacts) -> Option<String> {
+    facts.is_standalone.then(|| format!("start it: fleetmesh standalone {}", facts.source))
+}
+
 fn answers(facts: &ApiFacts) -> Check {
     let place = format!("{} (of {})", facts.server, facts.source);
     match &facts.greeting {
@@ -74,7 +79,8 @@ fn answers(facts: &ApiFacts) -> Check {
             Check::skipped(API, "no Kubernetes API is configured", fix)
         }
         Err(error @ (SurveyError::Unconfigured(_) | SurveyError::Unusable(_))) => {
-            let fix = "name another with --kubeconfig FILE or --data-dir DIR";
+            let other = "name another with --kubeconfig FILE or --data-dir DIR";
+            let fix = start(facts).map_or_else(|| other.to_owned(), |start| format!("{start}, or {other}"));
             Check::failed(API, format!("{}: {error}", facts.source), fix)
         }
         Err(error @ SurveyError::Answered(401, _)) => {
@@ -87,7 +93,10 @@ fn answers(facts: &ApiFacts) -> Check {
             format!("{place}: {error}"),
             on_it(facts, "kubectl get --raw '/readyz?verbose'"),
         ),
-        Err(error) => Check::failed(API, format!("{place} does not answer: {error}"), NOBODY),
+        Err(error) => {
+            let fix = start(facts).unwrap_or_else(|| NOBODY.to_owned());
+            Check::failed(API, format!("{place} does not answer: {error}"), fix)
+        }
     }
 }
 

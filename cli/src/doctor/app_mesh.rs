@@ -20,6 +20,8 @@ const SOON: Duration = Duration::from_secs(300);
 pub struct AppMeshFacts {
     /// What names it; empty when nothing does.
     pub source: String,
+    /// Whether that is the data directory of a `fleetmesh standalone`: then it is that one's, and `source` its flag.
+    pub is_standalone: bool,
     pub url: String,
     pub region: String,
     /// `None` when it was not asked.
@@ -35,6 +37,8 @@ pub struct AppMeshFacts {
 pub enum Fault {
     /// A flag, an address or a file is wrong, in words.
     Usage(String),
+    /// Nothing serves the data directory, in words.
+    Ended(String),
     /// As of every call.
     Call(Failure),
     /// There is no answer within the limit.
@@ -66,6 +70,12 @@ pub fn checks(facts: &AppMeshFacts, now: SystemTime) -> Vec<Check> {
 fn endpoint(facts: &AppMeshFacts) -> Check {
     const START: &str = "fleetmesh control-plane --data-dir /var/lib/fleetmesh, and name it with --app-mesh-endpoint http://127.0.0.1:9080";
     let place = format!("{} in {} (of {})", facts.url, facts.region, facts.source);
+    // Of one that serves both APIs, a second control plane would be another's.
+    let start = if facts.is_standalone {
+        format!("start it again: fleetmesh standalone {}, or systemctl restart fleetmesh", facts.source)
+    } else {
+        START.to_owned()
+    };
     match &facts.answer {
         None if facts.source.is_empty() => {
             Check::skipped(ENDPOINT, "no endpoint is configured, and AWS ended its own on 2026-09-30", START)
@@ -84,15 +94,16 @@ fn endpoint(facts: &AppMeshFacts) -> Check {
             reason.clone(),
             "fleetmesh doctor --app-mesh-endpoint http://127.0.0.1:9080",
         ),
+        Some(Err(Fault::Ended(reason))) => Check::failed(ENDPOINT, reason.clone(), start),
         Some(Err(Fault::Late(limit))) => {
-            Check::failed(ENDPOINT, format!("{place} does not answer within {limit:?}"), START)
+            Check::failed(ENDPOINT, format!("{place} does not answer within {limit:?}"), start)
         }
         Some(Err(Fault::Call(failure))) => {
             let fix = match failure.class {
                 FailureClass::Credentials | FailureClass::Denied => {
                     "fleetmesh control-plane keys create on the control plane's host, and its file as --app-mesh-access-key-file"
                 }
-                _ => START,
+                _ => &start,
             };
             let words = failure.in_words(Callee::AppMesh);
             // The operator's way out is not a person's.

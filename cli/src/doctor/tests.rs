@@ -70,6 +70,16 @@ fn an_api_that_does_not_answer_says_why_and_what_to_do() {
         assert!(said.contains(expected) && !fix.is_empty(), "{said}: {fix}");
         assert_eq!(states(&checks)[1..], [State::Skipped; 3]);
     }
+    for error in [SurveyError::Refused, SurveyError::Unconfigured("no file".into())] {
+        let facts = ApiFacts {
+            source: "--data-dir /d".to_owned(),
+            is_standalone: true,
+            greeting: Err(error),
+            ..api()
+        };
+        let (_, said, fix) = one(&api::checks(&facts), api::API);
+        assert!(fix.starts_with("start it: fleetmesh standalone --data-dir /d"), "{said}: {fix}");
+    }
     let nothing =
         ApiFacts { source: String::new(), greeting: Err(SurveyError::Unconfigured(String::new())), ..api() };
     assert_eq!(states(&api::checks(&nothing)), [State::Skipped; 4]);
@@ -125,6 +135,7 @@ fn endpoint() -> AppMeshFacts {
     };
     AppMeshFacts {
         source: "--app-mesh-endpoint".to_owned(),
+        is_standalone: false,
         url: "http://127.0.0.1:9080".to_owned(),
         region: "us-west-2".to_owned(),
         answer: Some(Ok(EndpointList { meshes: 1, is_fleetmesh: true })),
@@ -150,6 +161,18 @@ fn an_endpoint_is_judged_by_its_answer() {
             one(&app_mesh::checks(&AppMeshFacts { answer, ..endpoint() }, now()), app_mesh::ENDPOINT);
         assert_eq!(state, State::Failed, "{said}");
         assert!(way_out.contains(fix) && !said.contains("The operator keeps"), "{said}: {way_out}");
+    }
+    // Of a standalone it is that one that is started.
+    for answer in [
+        failure(FailureClass::Unreachable),
+        Some(Err(Fault::Late(Duration::from_secs(10)))),
+        Some(Err(Fault::Ended("nobody serves it".into()))),
+    ] {
+        let facts =
+            AppMeshFacts { source: "--data-dir /d".to_owned(), is_standalone: true, answer, ..endpoint() };
+        let (state, said, fix) = one(&app_mesh::checks(&facts, now()), app_mesh::ENDPOINT);
+        assert_eq!(state, State::Failed, "{said}");
+        assert!(fix.contains("fleetmesh standalone --data-dir /d"), "{said}: {fix}");
     }
     let none =
         AppMeshFacts { source: String::new(), answer: None, credentials: None, ready: None, ..endpoint() };

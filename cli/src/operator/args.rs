@@ -11,6 +11,7 @@ use fleetmesh_operator::{LeaderElection, OperatorConfig};
 
 use super::joining::{FleetProxyArgs, JoinError};
 use crate::duration::{whole_seconds_within, within};
+use crate::endpoint::EndpointArgs;
 use crate::iam::IamArgs;
 
 /// Watches Fleetmesh resources in a Kubernetes cluster and brings an App Mesh endpoint in step with them.
@@ -27,27 +28,9 @@ pub struct OperatorArgs {
     #[arg(long, env = "FLEETMESH_CONTEXT", value_name = "NAME")]
     pub context: Option<String>,
 
-    /// The address of the App Mesh API, for example http://127.0.0.1:9080; without it the AWS SDK's standard resolution
-    #[arg(long, env = "FLEETMESH_APP_MESH_ENDPOINT", value_name = "URL")]
-    pub app_mesh_endpoint: Option<String>,
-
-    /// The CA that vouches for that address (PEM), in place of those that this system trusts; read again when it changes
-    #[arg(long, env = "FLEETMESH_APP_MESH_CA_FILE", value_name = "FILE", requires = "app_mesh_endpoint")]
-    pub app_mesh_ca_file: Option<PathBuf>,
-
-    /// The access key for that address, as `fleetmesh control-plane keys create -o json` prints it, in place of AWS's
-    /// credentials, which IAM and EC2 are still called with; read again when it changes
-    #[arg(
-        long,
-        env = "FLEETMESH_APP_MESH_ACCESS_KEY_FILE",
-        value_name = "FILE",
-        requires = "app_mesh_endpoint"
-    )]
-    pub app_mesh_access_key_file: Option<PathBuf>,
-
-    /// The AWS region; without it the AWS SDK's standard resolution, then us-west-2
-    #[arg(long, env = "FLEETMESH_REGION", value_name = "REGION")]
-    pub region: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would print it as help")]
+    pub app_mesh: EndpointArgs,
 
     /// The name of this cluster in the tags that mark ownership; the uid of the namespace kube-system by default
     #[arg(long, env = "FLEETMESH_CLUSTER_NAME", value_name = "NAME")]
@@ -150,7 +133,7 @@ impl OperatorArgs {
             RoleLimits { roles: self.iam_max_roles, roles_per_namespace: self.iam_max_roles_per_namespace };
         Ok(OperatorConfig {
             cluster_name: self.cluster_name.clone(),
-            region: self.region.clone(),
+            region: self.app_mesh.region.clone(),
             drift_interval: self.drift_interval,
             proxy_patience: self.proxy_patience,
             proxy_control_plane: self.proxies.proxy_control_plane.clone(),
@@ -173,14 +156,7 @@ impl OperatorArgs {
 
     /// Where the App Mesh API is.
     pub fn endpoint(&self) -> CloudEndpoint {
-        CloudEndpoint {
-            url: self.app_mesh_endpoint.clone(),
-            ca_file: self.app_mesh_ca_file.clone(),
-            access_key_file: self.app_mesh_access_key_file.clone(),
-            region: self.region.clone(),
-            reads: self.app_mesh_reads,
-            writes: self.app_mesh_writes,
-        }
+        CloudEndpoint { reads: self.app_mesh_reads, writes: self.app_mesh_writes, ..self.app_mesh.endpoint() }
     }
 }
 

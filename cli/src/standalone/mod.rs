@@ -10,6 +10,7 @@ use fleetmesh_health::Health;
 use fleetmesh_operator::cloud::AppMeshApi;
 use fleetmesh_operator::write_hook::WriteHooks;
 use fleetmesh_operator::{KubernetesApi, Operator};
+use fleetmesh_standalone::addresses::{Addresses, announce};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -35,10 +36,16 @@ pub async fn run(args: StandaloneArgs, shutdown: CancellationToken) -> anyhow::R
     let (api, bound) = (api.context("the API could not start")??, bound?);
     let (health, addresses, opened) = (Health::default(), bound.addresses.clone(), bound.opened());
     let bound = bound.with_health(health.clone());
-    let operator =
-        operator(&args, &api, addresses.api.first().map(String::as_str)).await?.with_health(health);
-    let lines = [format!("https://{}", api.address), variable(&api.kubeconfig)];
-    let lines: Vec<String> = lines.into_iter().chain(addresses.all().map(str::to_owned)).collect();
+    let app_mesh = app_mesh(addresses.api.first().map(String::as_str))?;
+    let operator = operator(&args, &api, app_mesh.clone()).await?.with_health(health);
+    let addresses = Addresses {
+        process: std::process::id(),
+        kubernetes_api: format!("https://{}", api.address),
+        app_mesh,
+        region: args.identity.region.clone(),
+        control_plane: addresses.all().map(str::to_owned).collect(),
+    };
+    let export = variable(&api.kubeconfig);
 
     let manifests = args.manifests.as_deref().map(|folder| api.manifests(folder)).transpose()?;
     let stop = shutdown.child_token();
@@ -55,23 +62,33 @@ pub async fn run(args: StandaloneArgs, shutdown: CancellationToken) -> anyhow::R
     };
     let printing = async {
         opened.await;
-        print(&lines).context("cannot print the addresses on standard output")
+        let announced = announce(&args.data_dir, &addresses)?;
+        print(&addresses, &export).context("cannot print the addresses on standard output")?;
+        // Until the end, however that comes.
+        stop.cancelled().await;
+        drop(announced);
+        anyhow::Ok(())
     };
     tokio::try_join!(serving, controlling, reconciling, applying, printing)?;
     Ok(())
 }
 
+/// The URL that the operator, and other commands on this host, ask.
+fn app_mesh(address: Option<&str>) -> anyhow::Result<String> {
+    let address = address.ok_or_else(|| anyhow!("--app-mesh-listen: the operator needs an address"))?;
+    anyhow::ensure!(
+        !address.starts_with("unix:"),
+        "--app-mesh-listen: the operator needs HOST:PORT on loopback as the first address"
+    );
+    Ok(format!("http://{address}"))
+}
+
 async fn operator(
     args: &StandaloneArgs,
     api: &fleetmesh_standalone::Bound,
-    app_mesh: Option<&str>,
+    app_mesh: String,
 ) -> anyhow::Result<Operator> {
-    let app_mesh = app_mesh.ok_or_else(|| anyhow!("--app-mesh-listen: the operator needs an address"))?;
-    anyhow::ensure!(
-        !app_mesh.starts_with("unix:"),
-        "--app-mesh-listen: the operator needs HOST:PORT on loopback as the first address"
-    );
-    let app_mesh = AppMeshApi::of(&args.app_mesh(format!("http://{app_mesh}"))).await?;
+    let app_mesh = AppMeshApi::of(&args.app_mesh(app_mesh)).await?;
     let kubernetes = KubernetesApi::new(api.client(OPERATOR)).known_as(api.address.ip().to_string());
     Ok(Operator::new(args.operator()?, &kubernetes, app_mesh, WriteHooks::default())?)
 }
@@ -82,9 +99,10 @@ fn variable(kubeconfig: &Path) -> String {
     format!("export KUBECONFIG={}", path.display())
 }
 
-fn print(lines: &[String]) -> io::Result<()> {
+fn print(addresses: &Addresses, export: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for line in lines {
+    let lines = [addresses.kubernetes_api.as_str(), export].into_iter();
+    for line in lines.chain(addresses.control_plane.iter().map(String::as_str)) {
         writeln!(out, "{line}")?;
     }
     out.flush()

@@ -5,6 +5,7 @@
 //! `fleetmesh-standalone`'s.
 
 pub mod accept;
+pub mod addresses;
 pub mod apply;
 pub mod body;
 pub mod discovery;

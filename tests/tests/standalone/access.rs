@@ -68,9 +68,16 @@ async fn what_is_in_the_data_directory_is_for_its_owner_alone() -> Result<()> {
     let standalone = Standalone::start(&run).await?;
     let mode = |path: &Path| std::fs::metadata(path).map(|found| found.permissions().mode() & 0o777);
     ensure!(mode(standalone.data_dir())? == 0o700);
-    for name in
-        ["kubeconfig", "token", "ca.key", "ca.crt", "standalone.db", "standalone.db-wal", "standalone.lock"]
-    {
+    for name in [
+        "kubeconfig",
+        "token",
+        "ca.key",
+        "ca.crt",
+        "addresses.json",
+        "standalone.db",
+        "standalone.db-wal",
+        "standalone.lock",
+    ] {
         let found = mode(&standalone.data_dir().join(name)).context(name)?;
         ensure!(found == 0o600, "{name}: {found:o}");
     }

@@ -5,10 +5,11 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use fleetmesh_testbed::command::{self, Captured};
+use fleetmesh_testbed::process::START;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::stack::install_crds;
 use fleetmesh_testbed::standalone::Standalone;
-use fleetmesh_testbed::{aws, cluster::Cluster, tools};
+use fleetmesh_testbed::{aws, cluster::Cluster, tools, wait};
 use serde_json::Value;
 
 /// What is secret in the environment here.
@@ -98,6 +99,60 @@ async fn a_standalone_is_well_until_something_is_not() -> Result<()> {
         ensure!(state == "failed" && !fix.is_empty(), "{name}: {state}: {found}: {fix}");
     }
     ensure!(check(&said, "definitions")?.0 == "skipped");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_address_is_found_by_the_data_directory_and_one_that_has_ended_is_not_asked() -> Result<()> {
+    let run = RunDir::new("standalone-doctor-found")?;
+    let mut standalone = Standalone::start(&run).await?;
+    let (data, endpoint) = (standalone.data_dir().display().to_string(), standalone.endpoint());
+    let arguments = ["--data-dir", data.as_str()];
+    let (captured, said) = doctor(run.path(), &arguments).await?;
+    ensure!(captured.status.code() == Some(0), "{captured:?}");
+    let (state, found, _) = check(&said, "app-mesh")?;
+    let begins = format!("{endpoint} in us-west-2 (of --data-dir {data}) answers");
+    ensure!(state == "ok" && found.starts_with(&begins), "{found}");
+    ensure!(check(&said, "control-plane")?.0 == "ok");
+
+    let explain = async || {
+        let mut command = Command::new(tools::fleetmesh()?);
+        command.args(["explain", "apps", "--data-dir", &data]);
+        aws::credentials(&mut command);
+        command.env_remove("FLEETMESH_APP_MESH_ENDPOINT");
+        command::capture(command).await
+    };
+    let asked = explain().await?;
+    ensure!(asked.stderr.contains(&format!("cannot ask {endpoint} about apps: ")), "{asked:?}");
+    standalone
+        .kubectl()?
+        .apply(&tools::workspace_dir()?.join("samples/getting-started/01-mesh.yaml"))
+        .await?;
+    wait::until("it is explained", START, async || Ok(explain().await?.status.success().then_some(())))
+        .await?;
+
+    // Whoever listens there when it was killed is not asked.
+    standalone.kill();
+    let there = standalone.data_dir().join("addresses.json");
+    ensure!(there.exists(), "it was killed");
+    let other = tokio::net::TcpListener::bind(endpoint.trim_start_matches("http://")).await?;
+    let (captured, said) = doctor(run.path(), &arguments).await?;
+    ensure!(captured.status.code() == Some(1), "{captured:?}");
+    let (state, found, fix) = check(&said, "app-mesh")?;
+    ensure!(state == "failed" && found.contains("no `fleetmesh standalone` runs with --data-dir"), "{found}");
+    ensure!(fix.contains(&format!("fleetmesh standalone --data-dir {data}")), "{fix}");
+    let (_, _, fix) = check(&said, "kubernetes-api")?;
+    ensure!(fix.contains(&format!("fleetmesh standalone --data-dir {data}")), "{fix}");
+    let asked = explain().await?;
+    ensure!(!asked.status.success() && asked.stderr.contains("no `fleetmesh standalone` runs"), "{asked:?}");
+    let asked = tokio::time::timeout(std::time::Duration::from_millis(100), other.accept()).await;
+    ensure!(asked.is_err(), "{asked:?}");
+    drop(other);
+
+    standalone.restart(&run).await?;
+    ensure!(doctor(run.path(), &arguments).await?.0.status.code() == Some(0));
+    standalone.process().terminate(START).await?;
+    ensure!(!there.exists(), "it ended by itself");
     Ok(())
 }
 

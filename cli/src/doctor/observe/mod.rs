@@ -4,13 +4,13 @@ mod host;
 
 use std::env;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use fleetmesh_client::{Place, SurveyError, Surveyed};
 use fleetmesh_crds::GROUP;
-use fleetmesh_operator::cloud::{EndpointError, EndpointProbe};
+use fleetmesh_operator::cloud::{CloudEndpoint, EndpointError, EndpointProbe};
 
 use super::api::{ApiFacts, DefinitionFact};
 use super::app_mesh::{AppMeshFacts, Fault, is_aws, without_user};
@@ -22,8 +22,6 @@ pub use host::host;
 const LIMIT: Duration = Duration::from_secs(10);
 /// After which a person is shown what is waited for.
 const SILENT: Duration = Duration::from_secs(2);
-/// Where `fleetmesh standalone` serves App Mesh's API by default.
-const STANDALONE: &str = "http://127.0.0.1:9080";
 /// What we have to be able to do with our kinds.
 const VERBS: [&str; 2] = ["list", "patch"];
 
@@ -113,10 +111,12 @@ async fn denied(api: &Surveyed) -> Result<Vec<String>, SurveyError> {
 /// The endpoint that is given, with what gives it; none when nobody does.
 fn given(args: &DoctorArgs) -> (Option<String>, String) {
     let flag = match env::var("FLEETMESH_APP_MESH_ENDPOINT") {
-        Ok(value) if Some(&value) == args.app_mesh_endpoint.as_ref() => "FLEETMESH_APP_MESH_ENDPOINT",
+        Ok(value) if Some(&value) == args.app_mesh.app_mesh_endpoint.as_ref() => {
+            "FLEETMESH_APP_MESH_ENDPOINT"
+        }
         _ => "--app-mesh-endpoint",
     };
-    if let Some(url) = &args.app_mesh_endpoint {
+    if let Some(url) = &args.app_mesh.app_mesh_endpoint {
         return (Some(url.clone()), flag.to_owned());
     }
     for variable in ["AWS_ENDPOINT_URL_APP_MESH", "AWS_ENDPOINT_URL"] {
@@ -135,32 +135,17 @@ pub async fn app_mesh(args: &DoctorArgs) -> AppMeshFacts {
     let mut facts = AppMeshFacts {
         source,
         url: without_user(url.as_deref().unwrap_or_default()),
-        region: args.region.clone().unwrap_or_default(),
+        is_standalone: false,
+        region: args.app_mesh.region.clone().unwrap_or_default(),
         answer: None,
         credentials: None,
         ready: None,
     };
-    let mut endpoint = args.endpoint(url);
-    let found = within("AWS's configuration", LIMIT, EndpointProbe::find(&endpoint)).await;
-    let mut probe = match found {
-        Some(Ok(probe)) => probe,
-        Some(Err(error)) => {
-            let fault = usage(&error, endpoint.url.as_deref().unwrap_or_default());
-            return AppMeshFacts { answer: Some(Err(fault)), ..facts };
-        }
-        None => return AppMeshFacts { answer: Some(Err(Fault::Late(LIMIT))), ..facts },
+    let endpoint = CloudEndpoint { url, ..args.app_mesh.endpoint() };
+    let probe = match find(args.place.data_dir.as_deref(), endpoint, &mut facts).await {
+        Ok(probe) => probe,
+        Err(fault) => return AppMeshFacts { answer: Some(Err(fault)), ..facts },
     };
-    if facts.source.is_empty() && !is_aws(&probe.url) {
-        facts.source = "the AWS profile".to_owned();
-    } else if facts.source.is_empty() && args.place.data_dir.is_some() {
-        facts.source = "fleetmesh standalone's default".to_owned();
-        endpoint.url = Some(STANDALONE.to_owned());
-        if let Some(Ok(of_standalone)) =
-            within("AWS's configuration", LIMIT, EndpointProbe::find(&endpoint)).await
-        {
-            probe = of_standalone;
-        }
-    }
     facts.url = without_user(&probe.url);
     facts.region.clone_from(&probe.region);
     if is_aws(&probe.url) {
@@ -172,6 +157,44 @@ pub async fn app_mesh(args: &DoctorArgs) -> AppMeshFacts {
 }
 
 /// What is wrong with an endpoint, without the password that its address may have.
+/// What is given, else what the profile has, else the standalone of `data_dir`.
+async fn find(
+    data_dir: Option<&Path>,
+    mut endpoint: CloudEndpoint,
+    facts: &mut AppMeshFacts,
+) -> Result<EndpointProbe, Fault> {
+    let found = probe(&endpoint).await?;
+    if !facts.source.is_empty() {
+        return Ok(found);
+    }
+    if !is_aws(&found.url) {
+        facts.source = "the AWS profile".to_owned();
+        return Ok(found);
+    }
+    let Some(folder) = data_dir else { return Ok(found) };
+    (facts.source, facts.is_standalone) = (format!("--data-dir {}", folder.display()), true);
+    of_standalone(folder, &mut endpoint).await?;
+    probe(&endpoint).await
+}
+
+async fn probe(endpoint: &CloudEndpoint) -> Result<EndpointProbe, Fault> {
+    let found = within("AWS's configuration", LIMIT, EndpointProbe::find(endpoint)).await;
+    let url = endpoint.url.as_deref().unwrap_or_default();
+    found.ok_or(Fault::Late(LIMIT))?.map_err(|error| usage(&error, url))
+}
+
+/// Fills in where the standalone of `folder` serves; a region that was asked for stays.
+async fn of_standalone(folder: &Path, endpoint: &mut CloudEndpoint) -> Result<(), Fault> {
+    let path = folder.to_owned();
+    let read = tokio::task::spawn_blocking(move || fleetmesh_client::addresses(&path));
+    let read = within(&folder.display().to_string(), LIMIT, read).await.ok_or(Fault::Late(LIMIT))?;
+    let found = read.map_err(|error| Fault::Ended(error.to_string()))?;
+    let found = found.map_err(|error| Fault::Ended(error.to_string()))?;
+    endpoint.url = Some(found.app_mesh);
+    endpoint.region.get_or_insert(found.region);
+    Ok(())
+}
+
 fn usage(error: &EndpointError, url: &str) -> Fault {
     if url.contains('@') {
         return Fault::Usage(format!(
