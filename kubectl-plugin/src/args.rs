@@ -39,11 +39,14 @@ pub enum CanaryCommand {
     Simulate(SimulateArgs),
 }
 
-/// Which cluster and which namespace.
+/// The kubeconfig that `fleetmesh standalone` writes into its data directory.
+const KUBECONFIG: &str = "kubeconfig";
+
+/// Which API and which namespace; the same for every command that asks one.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Cluster")]
-pub struct ClusterArgs {
-    /// The Route's namespace; that of the kubeconfig's context by default
+#[command(next_help_heading = "API")]
+pub struct PlaceArgs {
+    /// The namespace; that of the kubeconfig's context by default
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
 
@@ -51,9 +54,20 @@ pub struct ClusterArgs {
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
 
-    /// The kubeconfig file; without it KUBECONFIG, ~/.kube/config, or the pod's service account
+    /// The kubeconfig file; without it that of --data-dir, KUBECONFIG, ~/.kube/config, or the pod's service account
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+
+    /// The data directory of a `fleetmesh standalone`, whose kubeconfig is taken
+    #[arg(long, env = "FLEETMESH_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl PlaceArgs {
+    /// The kubeconfig that is given, or that of the data directory; without both that of the environment.
+    pub fn kubeconfig(&self) -> Option<PathBuf> {
+        self.kubeconfig.clone().or_else(|| Some(self.data_dir.as_ref()?.join(KUBECONFIG)))
+    }
 }
 
 /// Which Route.
@@ -65,7 +79,7 @@ pub struct RouteArgs {
 
     #[command(flatten)]
     /// Where it is.
-    pub cluster: ClusterArgs,
+    pub cluster: PlaceArgs,
 }
 
 /// The arguments of `status`.
@@ -266,6 +280,12 @@ mod tests {
             panic!("promote")
         };
         assert!(args.full && args.verb.timeout == Duration::from_secs(60));
+        let of = |line: &str| match parse(line) {
+            Ok(CanaryCommand::Pause(args)) => args.route.cluster.kubeconfig(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(of("pause b --data-dir d"), Some("d/kubeconfig".into()));
+        assert_eq!(of("pause b --data-dir d --kubeconfig f"), Some("f".into()));
         for wrong in
             ["status", "status b --timeout 5s", "promote b c", "abort pod/b", "status b -o yaml", "x b"]
         {

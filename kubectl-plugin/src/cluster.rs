@@ -40,7 +40,7 @@ impl ObjectPlace {
     /// The configuration is missing or malformed.
     pub async fn of(args: &RouteArgs) -> Result<Self, ConnectError> {
         let cluster = &args.cluster;
-        let config = config(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
+        let config = config(cluster.kubeconfig().as_deref(), cluster.context.as_deref()).await?;
         let namespace = args.cluster.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config).map_err(Box::new)?;
         Ok(Self {

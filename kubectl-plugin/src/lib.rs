@@ -20,7 +20,7 @@ pub mod simulate;
 pub mod status;
 pub mod verb;
 
-pub use args::CanaryCommand;
+pub use args::{CanaryCommand, PlaceArgs};
 pub use error::Error;
 pub use output::Output;
 

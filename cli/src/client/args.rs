@@ -7,8 +7,9 @@ use fleetmesh_client::{
     ApplyOptions, Cascade, Command, Condition, DeleteOptions, DescribeOptions, DiffOptions, EventsOptions,
     FIELD_MANAGER, GetOptions, Place, WaitOptions,
 };
+use fleetmesh_kubectl::PlaceArgs;
 
-use super::selection::{FileArgs, Form, LabelArgs, PlaceArgs, QueryArgs, time};
+use super::selection::{self, FileArgs, Form, LabelArgs, QueryArgs, time};
 
 /// kubectl's commands.
 #[derive(Clone, Debug, Subcommand)]
@@ -293,22 +294,22 @@ impl ClientCommand {
     /// Which API, and what is asked of it.
     pub fn parts(self) -> (Place, Command) {
         match self {
-            Self::Apply(args) => (args.place.clone().into(), Command::Apply((*args).into())),
-            Self::Get(args) => (args.place.clone().into(), Command::Get((*args).into())),
+            Self::Apply(args) => (selection::place(&args.place), Command::Apply((*args).into())),
+            Self::Get(args) => (selection::place(&args.place), Command::Get((*args).into())),
             Self::Describe(args) => {
                 let DescribeArgs { query, show_events, place } = *args;
                 let options = DescribeOptions { query: query.query(false), events: show_events };
-                (place.into(), Command::Describe(options))
+                (selection::place(&place), Command::Describe(options))
             }
-            Self::Delete(args) => (args.place.clone().into(), Command::Delete((*args).into())),
-            Self::Events(args) => (args.place.clone().into(), Command::Events((*args).into())),
+            Self::Delete(args) => (selection::place(&args.place), Command::Delete((*args).into())),
+            Self::Events(args) => (selection::place(&args.place), Command::Events((*args).into())),
             Self::Wait(args) => {
                 let WaitArgs { query, all, conditions, timeout, output, place } = *args;
                 let options =
                     WaitOptions { query: query.query(all), conditions, timeout, output: output.into() };
-                (place.into(), Command::Wait(options))
+                (selection::place(&place), Command::Wait(options))
             }
-            Self::Diff(args) => (args.place.clone().into(), Command::Diff((*args).into())),
+            Self::Diff(args) => (selection::place(&args.place), Command::Diff((*args).into())),
         }
     }
 }

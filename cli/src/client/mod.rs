@@ -10,7 +10,8 @@ use anyhow::Context as _;
 use fleetmesh_client::{Command, Error, Place, Streams};
 
 pub use args::ClientCommand;
-pub use selection::PlaceArgs;
+pub use fleetmesh_kubectl::PlaceArgs;
+pub use selection::place;
 
 /// Runs the command to its end. What it answers is on standard output, and why it was not done on standard error, in kubectl's words
 /// and with its exit statuses.

@@ -5,39 +5,15 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use fleetmesh_client::{FileOptions, Output, Place, Query};
+use fleetmesh_kubectl::PlaceArgs;
 
-/// The kubeconfig that `fleetmesh standalone` writes into its data directory.
-const KUBECONFIG: &str = "kubeconfig";
 /// As long as kubectl waits for a negative time.
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Which API.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "API")]
-pub struct PlaceArgs {
-    /// The namespace; that of the kubeconfig's context by default
-    #[arg(short, long, value_name = "NAMESPACE")]
-    pub namespace: Option<String>,
-
-    /// The context in the kubeconfig; its current one by default
-    #[arg(long, value_name = "NAME")]
-    pub context: Option<String>,
-
-    /// The kubeconfig file; without it that of --data-dir, KUBECONFIG, ~/.kube/config, or the pod's service account
-    #[arg(long, value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
-
-    /// The data directory of a `fleetmesh standalone`, whose kubeconfig is taken
-    #[arg(long, env = "FLEETMESH_DATA_DIR", value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-}
-
-impl From<PlaceArgs> for Place {
-    fn from(args: PlaceArgs) -> Self {
-        let PlaceArgs { namespace, context, kubeconfig, data_dir } = args;
-        let kubeconfig = kubeconfig.or_else(|| data_dir.map(|folder| folder.join(KUBECONFIG)));
-        Self { kubeconfig, context, namespace }
-    }
+/// The API that `args` name.
+pub fn place(args: &PlaceArgs) -> Place {
+    let PlaceArgs { namespace, context, .. } = args;
+    Place { kubeconfig: args.kubeconfig(), context: context.clone(), namespace: namespace.clone() }
 }
 
 /// Which files.

@@ -8,8 +8,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use fleetmesh_client::{Error, Export, ExportOptions, Place, Streams};
+use fleetmesh_client::{Error, Export, ExportOptions, Streams};
 
+use crate::client::place;
 use crate::manifests::{Manifest, write, write_one};
 
 pub use args::ExportArgs;
@@ -56,7 +57,7 @@ async fn read(args: &ExportArgs) -> Result<Export, Error> {
     let (mut input, mut out, mut err) = (io::empty(), io::sink(), io::stderr());
     let streams = Streams { input: &mut input, out: &mut out, err: &mut err };
     let options = ExportOptions { secrets: args.secrets, rollouts: args.rollouts };
-    fleetmesh_client::export(&Place::from(args.place.clone()), streams, options).await
+    fleetmesh_client::export(&place(&args.place), streams, options).await
 }
 
 fn written(export: &Export, path: &Path, args: &ExportArgs) -> anyhow::Result<()> {

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
-use fleetmesh_client::{Place, SurveyError, Surveyed};
+use fleetmesh_client::{SurveyError, Surveyed};
 use fleetmesh_crds::GROUP;
 use fleetmesh_operator::cloud::{CloudEndpoint, EndpointError, EndpointProbe};
 
 use super::api::{ApiFacts, DefinitionFact};
 use super::app_mesh::{AppMeshFacts, Fault, is_aws, without_user};
 use super::args::DoctorArgs;
+use crate::client::place;
 
 pub use host::host;
 
@@ -56,7 +57,7 @@ fn source_of_api(args: &DoctorArgs) -> String {
 /// The Kubernetes API.
 pub async fn api(args: &DoctorArgs) -> ApiFacts {
     let late = || SurveyError::Unreachable(format!("no answer within {LIMIT:?}"));
-    let place = Place::from(args.place.clone());
+    let place = place(&args.place);
     let mut facts = ApiFacts {
         source: source_of_api(args),
         place: place.clone(),
@@ -134,8 +135,8 @@ pub async fn app_mesh(args: &DoctorArgs) -> AppMeshFacts {
     let (url, source) = given(args);
     let mut facts = AppMeshFacts {
         source,
-        url: without_user(url.as_deref().unwrap_or_default()),
         is_standalone: false,
+        url: without_user(url.as_deref().unwrap_or_default()),
         region: args.app_mesh.region.clone().unwrap_or_default(),
         answer: None,
         credentials: None,
@@ -156,7 +157,6 @@ pub async fn app_mesh(args: &DoctorArgs) -> AppMeshFacts {
     ask(&probe, facts).await
 }
 
-/// What is wrong with an endpoint, without the password that its address may have.
 /// What is given, else what the profile has, else the standalone of `data_dir`.
 async fn find(
     data_dir: Option<&Path>,
@@ -195,6 +195,7 @@ async fn of_standalone(folder: &Path, endpoint: &mut CloudEndpoint) -> Result<()
     Ok(())
 }
 
+/// What is wrong with an endpoint, without the password that its address may have.
 fn usage(error: &EndpointError, url: &str) -> Fault {
     if url.contains('@') {
         return Fault::Usage(format!(
