@@ -111,6 +111,52 @@ async fn a_damaged_database_is_named_and_left_as_it_is() -> Result<()> {
     all_are_there(&maps(&standalone.kubeconfig()).await?, &acknowledged).await
 }
 
+/// Runs `sql` on a database that nobody uses; answers what `user_version` is then.
+fn behind_its_back(database: &Path, sql: &str) -> Result<i64> {
+    let connection = rusqlite::Connection::open(database)?;
+    connection.execute_batch(sql)?;
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_of_an_earlier_version_goes_on_and_data_of_a_later_one_is_refused() -> Result<()> {
+    let run = RunDir::new("standalone-schema")?;
+    let mut standalone = Standalone::start(&run).await?;
+    let (folder, mut acknowledged) = (standalone.data_dir().to_owned(), Acknowledged::new());
+    let database = folder.join("standalone.db");
+    let objects = maps(&standalone.kubeconfig()).await?;
+    for number in 0..8 {
+        create(&objects, &format!("a-{number}"), &mut acknowledged).await?;
+    }
+    standalone.process().terminate(START).await?;
+    ensure!(behind_its_back(&database, "ALTER TABLE object DROP COLUMN sum; PRAGMA user_version = 1;")? == 1);
+
+    standalone.restart(&run).await?;
+    let objects = maps(&standalone.kubeconfig()).await?;
+    all_are_there(&objects, &acknowledged).await?;
+    create(&objects, "after", &mut acknowledged).await?;
+    let versions: BTreeMap<&String, ()> = acknowledged.values().map(|version| (version, ())).collect();
+    ensure!(versions.len() == acknowledged.len(), "a version is used twice: {acknowledged:?}");
+    // Once more, with what the first start made of it.
+    standalone.restart(&run).await?;
+    all_are_there(&maps(&standalone.kubeconfig()).await?, &acknowledged).await?;
+    standalone.process().terminate(START).await?;
+    ensure!(behind_its_back(&database, "")? == 2);
+
+    ensure!(behind_its_back(&database, "PRAGMA user_version = 3")? == 3);
+    let before = std::fs::read(&database)?;
+    let line = one_line(start("newer", &folder, &run)?).await?;
+    let says = format!(
+        "error: the database {} has schema 3, and this program knows 2: run a newer fleetmesh",
+        database.display()
+    );
+    ensure!(line == says, "{line}");
+    ensure!(std::fs::read(&database)? == before, "a newer file was written");
+    behind_its_back(&database, "PRAGMA user_version = 2")?;
+    standalone.restart(&run).await?;
+    all_are_there(&maps(&standalone.kubeconfig()).await?, &acknowledged).await
+}
+
 /// A small disk of its own, which only a process sees that keeps its mount namespace.
 struct Disk {
     keeper: Process,

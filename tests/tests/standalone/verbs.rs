@@ -1,6 +1,8 @@
 //! kubectl's verbs on a real kube-apiserver and on standalone: the same output, also on standard error, and the same exit status; with
 //! today's kubectl and with that of Kubernetes 1.20, which asks in other ways (no aggregated discovery, OpenAPI v2).
 
+mod watch;
+
 use std::path::Path;
 
 use anyhow::{Result, ensure};
@@ -231,6 +233,12 @@ async fn kubectl_of_today_and_of_1_20_do_the_same_as_on_kube_apiserver() -> Resu
         for words in VERBS.iter().filter_map(|line| words(line, program, namespace, &folder)) {
             count += 1;
             let found = sides.difference(&words).await?;
+            different.extend(found.map(|found| format!("{program} {found}")));
+        }
+        for (at, watch) in watch::WATCHES.iter().enumerate() {
+            count += 1;
+            let filled = |line: &str| words(line, program, namespace, &folder).unwrap_or_default();
+            let found = watch.difference(&sides, &format!("{namespace}-{at}"), &filled, &run).await?;
             different.extend(found.map(|found| format!("{program} {found}")));
         }
     }
