@@ -67,7 +67,7 @@ fn on_it(facts: &ApiFacts, command: &str) -> String {
 
 /// What starts the standalone whose API it is, if it is one's.
 fn start(facts: &ApiFacts) -> Option<String> {
-    facts.is_standalone.then(|| format!("start it: fleetmesh standalone {}", facts.source))
+    facts.is_standalone.then(|| format!("fleetmesh standalone {}", facts.source))
 }
 
 fn answers(facts: &ApiFacts) -> Check {

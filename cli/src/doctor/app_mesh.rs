@@ -72,7 +72,7 @@ fn endpoint(facts: &AppMeshFacts) -> Check {
     let place = format!("{} in {} (of {})", facts.url, facts.region, facts.source);
     // Of one that serves both APIs, a second control plane would be another's.
     let start = if facts.is_standalone {
-        format!("start it again: fleetmesh standalone {}, or systemctl restart fleetmesh", facts.source)
+        format!("fleetmesh standalone {}, or systemctl restart fleetmesh", facts.source)
     } else {
         START.to_owned()
     };

@@ -78,7 +78,7 @@ fn an_api_that_does_not_answer_says_why_and_what_to_do() {
             ..api()
         };
         let (_, said, fix) = one(&api::checks(&facts), api::API);
-        assert!(fix.starts_with("start it: fleetmesh standalone --data-dir /d"), "{said}: {fix}");
+        assert!(fix.starts_with("fleetmesh standalone --data-dir /d"), "{said}: {fix}");
     }
     let nothing =
         ApiFacts { source: String::new(), greeting: Err(SurveyError::Unconfigured(String::new())), ..api() };

@@ -76,7 +76,7 @@ fn members(manifest: &Manifest) -> Vec<(String, String)> {
 fn what(value: &Value) -> Option<&'static str> {
     match value {
         Value::Null | Value::String(_) => None,
-        Value::Bool(_) => Some("a boolean"),
+        Value::Bool(_) => Some("a boolean, as yes, no, on and off are"),
         Value::Number(_) => Some("a number"),
         Value::Array(_) => Some("a list"),
         Value::Object(_) => Some("a map"),
