@@ -50,7 +50,8 @@ impl Gate {
         Err(Status::unauthorized())
     }
 
-    fn is_known(&self, headers: &HeaderMap) -> bool {
+    /// Whether a request with these headers shows the token.
+    pub(crate) fn is_known(&self, headers: &HeaderMap) -> bool {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return false };
         let Some((scheme, token)) = value.to_str().ok().and_then(|value| value.split_once(' ')) else {

@@ -1,11 +1,12 @@
 //! The listener: TLS, and so much time and room for each connection and each request.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -35,13 +36,16 @@ const STREAMS: u32 = 250;
 /// How often an idle connection is asked whether it still lives (HTTP/2), and how long it has to answer.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 
-/// What connections may take.
+/// What connections may take. One is a stranger's until a request over it has shown the token.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// Connections of one source address.
+    /// Strangers' connections of one source address, of which the oldest gives way.
     pub of_source: usize,
-    /// Connections of all sources.
+    /// Strangers' connections of all sources.
     pub of_all: usize,
+    /// Connections of those who have the token, which has them all in memory; beyond it one counts as a stranger's. A controller has a
+    /// connection for each of its watches where it does not speak HTTP/2.
+    pub known: usize,
     /// For the handshake of TLS.
     pub handshake: Duration,
     /// From the beginning of a connection, or the end of an answer, to the end of the next request's head (HTTP/1.1). Longer than
@@ -56,6 +60,7 @@ impl Default for ConnectionLimits {
         Self {
             of_source: 256,
             of_all: 1024,
+            known: 4096,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(120),
             body: Duration::from_secs(30),
@@ -75,7 +80,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves `gate` on `listener` until `shutdown`. A connection beyond the limits is closed at once.
+/// Serves `gate` on `listener` until `shutdown`. A connection beyond the limit of all strangers is closed at once.
 pub async fn serve(
     listener: TcpListener,
     tls: Arc<ServerConfig>,
@@ -90,10 +95,15 @@ pub async fn serve(
             accepted = listener.accept() => match accepted {
                 Ok((stream, source)) => {
                     if let Some(seat) = seats.take(source, limits) {
-                        let served = exchange(stream, acceptor.clone(), gate.clone(), limits, shutdown.clone());
+                        let given_up = seat.given_up.clone();
+                        let connection = (stream, Arc::new(seat));
+                        let served =
+                            exchange(connection, acceptor.clone(), gate.clone(), limits, shutdown.clone());
                         connections.spawn(async move {
-                            let _seat = seat;
-                            served.await;
+                            tokio::select! {
+                                () = served => {}
+                                () = given_up.cancelled() => {}
+                            }
                         });
                     }
                 }
@@ -107,9 +117,9 @@ pub async fn serve(
     let _ = tokio::time::timeout(FAREWELL, async { while connections.join_next().await.is_some() {} }).await;
 }
 
-/// Serves one connection until either side ends it.
+/// Serves one connection, which has its seat as long, until either side ends it.
 async fn exchange(
-    stream: TcpStream,
+    (stream, seat): (TcpStream, Arc<Seat>),
     acceptor: TlsAcceptor,
     gate: Gate,
     limits: ConnectionLimits,
@@ -119,8 +129,11 @@ async fn exchange(
     let _ = stream.set_nodelay(true);
     let Ok(Ok(stream)) = within(limits.handshake, &shutdown, acceptor.accept(stream)).await else { return };
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let gate = gate.clone();
+        let (gate, seat) = (gate.clone(), Arc::clone(&seat));
         async move {
+            if gate.is_known(request.headers()) {
+                seat.move_to_known(limits);
+            }
             let request = request.map(|body| Body::new(Timed::new(body, limits.body)));
             Ok::<_, Infallible>(gate.answer(request).await)
         }
@@ -162,55 +175,98 @@ fn builder(limits: ConnectionLimits) -> Builder<TokioExecutor> {
     builder
 }
 
+/// Which connections there are.
+#[derive(Debug, Default)]
+struct Taken {
+    /// Those of strangers by their source and in the order that they came in, each with what ends it.
+    strangers: HashMap<IpAddr, BTreeMap<u64, CancellationToken>>,
+    known: usize,
+    /// How many there have been.
+    count: u64,
+}
+
+impl Taken {
+    /// Whether a stranger's connection was there, which goes.
+    fn leave(&mut self, source: IpAddr, number: u64) -> bool {
+        let Some(of_source) = self.strangers.get_mut(&source) else { return false };
+        let was_there = of_source.remove(&number).is_some();
+        if of_source.is_empty() {
+            self.strangers.remove(&source);
+        }
+        was_there
+    }
+
+    /// Ends the oldest connection of a stranger at `source` when there are so many: whoever keeps as many as he may there keeps nobody
+    /// else out.
+    fn make_room(&mut self, source: IpAddr, limits: ConnectionLimits) {
+        let of_source = self.strangers.get_mut(&source).filter(|there| there.len() >= limits.of_source);
+        if let Some((_, oldest)) = of_source.and_then(BTreeMap::pop_first) {
+            oldest.cancel();
+        }
+    }
+}
+
 /// Who has how many connections.
 #[derive(Clone, Debug, Default)]
-struct Seats(Arc<Mutex<HashMap<IpAddr, usize>>>);
+struct Seats(Arc<Mutex<Taken>>);
 
 /// A connection's seat, free again when it is dropped.
-struct Seat(Seats, IpAddr);
+struct Seat {
+    seats: Seats,
+    source: IpAddr,
+    number: u64,
+    /// Changed while `seats` are locked alone.
+    is_known: AtomicBool,
+    /// The connection has to end: others need its seat.
+    given_up: CancellationToken,
+}
 
 impl Seats {
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A seat among strangers.
     fn take(&self, source: SocketAddr, limits: ConnectionLimits) -> Option<Seat> {
-        let source = source.ip();
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.values().sum::<usize>() >= limits.of_all {
+        let (source, given_up) = (source.ip(), CancellationToken::new());
+        let mut taken = self.lock();
+        taken.make_room(source, limits);
+        if taken.strangers.values().map(BTreeMap::len).sum::<usize>() >= limits.of_all {
             return None;
         }
-        let of_source = taken.entry(source).or_default();
-        if *of_source >= limits.of_source {
-            return None;
+        taken.count += 1;
+        let number = taken.count;
+        taken.strangers.entry(source).or_default().insert(number, given_up.clone());
+        drop(taken);
+        Some(Seat { seats: self.clone(), source, number, is_known: AtomicBool::new(false), given_up })
+    }
+}
+
+impl Seat {
+    /// Takes a seat among the known instead, if one is free.
+    fn move_to_known(&self, limits: ConnectionLimits) {
+        if self.is_known.load(Ordering::Relaxed) {
+            return;
         }
-        *of_source += 1;
-        Some(Seat(self.clone(), source))
+        let mut taken = self.seats.lock();
+        // One that was given up, or is known by another of its requests, is no stranger's.
+        if taken.known < limits.known && taken.leave(self.source, self.number) {
+            taken.known += 1;
+            self.is_known.store(true, Ordering::Relaxed);
+        }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut taken = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(of_source) = taken.get_mut(&self.1) {
-            *of_source -= 1;
-            if *of_source == 0 {
-                taken.remove(&self.1);
-            }
+        let mut taken = self.seats.lock();
+        if *self.is_known.get_mut() {
+            taken.known -= 1;
+        } else {
+            taken.leave(self.source, self.number);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_source_has_so_many_connections_and_others_have_theirs() {
-        let seats = Seats::default();
-        let source = |last| SocketAddr::from(([10, 0, 0, last], 1));
-        let limits = ConnectionLimits { of_source: 2, of_all: 3, ..ConnectionLimits::default() };
-        let mine = [seats.take(source(1), limits), seats.take(source(1), limits)];
-        assert!(mine.iter().all(Option::is_some) && seats.take(source(1), limits).is_none());
-        let other = seats.take(source(2), limits);
-        assert!(other.is_some() && seats.take(source(3), limits).is_none(), "no room for more of all");
-        drop(mine);
-        assert!(seats.take(source(1), limits).is_some());
-    }
-}
+mod tests;

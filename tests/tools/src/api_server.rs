@@ -80,11 +80,7 @@ pub const ON_STANDALONE: &[SecondRun] = &[
         ],
     },
     SecondRun { suite: "canary", long: true, stays: &[] },
-    SecondRun {
-        suite: "crash",
-        long: true,
-        stays: &[stays("canary::", "32 operators at once: standalone takes 256 connections of one address")],
-    },
+    SecondRun { suite: "crash", long: true, stays: &[] },
 ];
 
 #[cfg(test)]
