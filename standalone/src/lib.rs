@@ -14,6 +14,7 @@ pub mod files;
 pub mod gate;
 pub mod listen;
 pub mod manifests;
+mod patient;
 pub mod pki;
 mod seed;
 pub mod service;

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::body::Timed;
 use crate::gate::Gate;
+use crate::patient::Patient;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -35,6 +36,8 @@ const HEAD: usize = 64 << 10;
 const STREAMS: u32 = 250;
 /// How often an idle connection is asked whether it still lives (HTTP/2), and how long it has to answer.
 const KEEPALIVE: Duration = Duration::from_secs(20);
+/// What is encrypted and not sent yet, at most, and for each request over HTTP/2 what is not encrypted yet, in bytes.
+const UNSENT: usize = 32 << 10;
 
 /// What connections may take. One is a stranger's until a request over it has shown the token.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +56,8 @@ pub struct ConnectionLimits {
     pub head: Duration,
     /// For the body of a request.
     pub body: Duration,
+    /// Until the other side takes some of what is sent.
+    pub taken: Duration,
 }
 
 impl Default for ConnectionLimits {
@@ -64,6 +69,7 @@ impl Default for ConnectionLimits {
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(120),
             body: Duration::from_secs(30),
+            taken: Duration::from_secs(60),
         }
     }
 }
@@ -127,7 +133,9 @@ async fn exchange(
 ) {
     // Answers are small and each is waited for: never hold one back to fill a packet.
     let _ = stream.set_nodelay(true);
-    let Ok(Ok(stream)) = within(limits.handshake, &shutdown, acceptor.accept(stream)).await else { return };
+    let stream = Patient::new(stream, limits.taken);
+    let accepted = acceptor.accept_with(stream, |tls| tls.set_buffer_limit(Some(UNSENT)));
+    let Ok(Ok(stream)) = within(limits.handshake, &shutdown, accepted).await else { return };
     let service = service_fn(move |request: http::Request<Incoming>| {
         let (gate, seat) = (gate.clone(), Arc::clone(&seat));
         async move {
@@ -169,6 +177,7 @@ fn builder(limits: ConnectionLimits) -> Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
+        .max_send_buf_size(UNSENT)
         .max_header_list_size(u32::try_from(HEAD).unwrap_or(u32::MAX))
         .keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE);

@@ -2,7 +2,9 @@
 
 mod answer;
 mod body;
+mod chunk;
 mod discovery;
+mod list;
 mod openapi;
 mod read;
 mod review;

@@ -33,54 +33,64 @@ impl ApiRequest<'_> {
         }
     }
 
-    /// Which of the stored objects the request means.
-    pub(super) fn selector(&self) -> Result<impl Fn(&Stored) -> bool + Send + Sync + use<>, Status> {
+    /// Which of the stored objects of the request's span it means.
+    pub(super) fn selector(&self) -> Result<Selection, Status> {
         let (labels, fields) = (self.parameters.get("labelSelector"), self.parameters.get("fieldSelector"));
         let selector = Selector::parse(self.resource(), labels, fields);
         let selector = selector.map_err(|error| Status::bad_request(error.to_string()))?;
-        let (name, is_all) = (self.route.name.clone(), selector.is_empty());
-        let is_converted = self.resource().group == "events.k8s.io";
-        Ok(move |object: &Stored| {
-            if name.as_ref().is_some_and(|name| object.key.name != *name) {
-                return false;
-            }
-            if is_all {
-                return true;
-            }
-            let object = object.value();
-            selector.matches(&if is_converted { event::view(&object) } else { object })
-        })
+        Ok(Selection { selector, is_converted: self.resource().group == "events.k8s.io" })
+    }
+
+    /// The namespace that all objects of the request are in, if it is one; empty for objects without one.
+    pub(super) fn one_namespace(&self) -> Option<String> {
+        if self.resource().namespaced { self.route.namespace.clone() } else { Some(String::new()) }
+    }
+
+    /// The name that all objects of the request have, if it is one.
+    pub(super) fn one_name(&self, selection: &Selection) -> Option<String> {
+        self.route.name.clone().or_else(|| selection.selector.name().map(str::to_owned))
     }
 
     pub(super) fn page(&self) -> Result<Page, Status> {
         let options = ListOptions::read(&self.parameters, false)?;
-        let selects = self.selector()?;
+        let selection = self.selector()?;
         let query = Query {
             store: self.resource().store.clone(),
-            namespace: self.route.namespace.clone(),
+            namespace: self.one_namespace(),
+            name: self.one_name(&selection),
             // A list of whatever revision is at hand is whole, as that of kube-apiserver's cache.
             limit: if options.revision == Some(0) && options.token.is_none() { 0 } else { options.limit },
             token: options.token,
             exact: options.revision.filter(|_| options.is_exact),
+            counts: selection.selector.is_empty(),
         };
         self.api.store.read(|ledger| {
             if let Some(revision) = options.revision {
                 list::not_newer(&ledger.state, revision)?;
             }
-            list::page(&ledger.state, &ledger.history, &query, selects)
+            list::page(ledger, &query, |object| selection.has(object))
         })
     }
 
     pub(super) fn list(&self) -> Result<Response, Status> {
         let view = self.view()?;
-        let page = self.page()?;
-        let is_selected =
-            ["labelSelector", "fieldSelector"].iter().any(|name| !self.parameters.get(name).is_empty());
-        let metadata = ListMetadata {
-            revision: page.revision,
-            remaining: Some(page.remaining).filter(|left| *left > 0 && !is_selected),
-            next: page.next,
-        };
-        view.list(&metadata, &page.objects)
+        let Page { objects, revision, next, remaining } = self.page()?;
+        view.list(&ListMetadata { revision, next, remaining }, objects)
+    }
+}
+
+/// Which objects a request means, of those in its span.
+pub(super) struct Selection {
+    selector: Selector,
+    /// Whether what is stored is of another form of the same object.
+    is_converted: bool,
+}
+
+impl Selection {
+    pub(super) fn has(&self, object: &Stored) -> bool {
+        self.selector.selects(object, || {
+            let value = object.value();
+            if self.is_converted { event::view(&value) } else { value }
+        })
     }
 }

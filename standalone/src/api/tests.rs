@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod pieces;
+
 /// An API with what every cluster has, in memory.
 async fn api() -> Api {
     let store = Arc::new(Store::in_memory().expect("a store"));

@@ -15,6 +15,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::answer;
+use super::chunk::{self, Chunks};
+use super::list::{self, ListFrame};
 
 /// The form that a request asks for.
 pub(crate) struct View {
@@ -108,18 +110,10 @@ impl View {
         }
     }
 
-    /// One object, of which the stored text may do.
-    pub(crate) fn text(&self, object: &Stored, headers: bool) -> String {
-        if self.is_text() {
-            return object.text.to_string();
-        }
-        self.shaped(object.value(), headers).to_string()
-    }
-
     /// The answer with one object that is stored.
     pub(crate) fn stored(&self, code: u16, object: &Stored) -> Result<Response, Status> {
         match self.accepted.format {
-            Format::Json if self.is_text() => Ok(answer::json(code, object.text.to_string())),
+            Format::Json if self.is_text() => Ok(answer::json(code, chunk::shared(&object.text))),
             _ => self.respond(code, &self.shaped(object.value(), true)),
         }
     }
@@ -142,24 +136,46 @@ impl View {
         }
     }
 
-    /// The answer with a list.
-    pub(crate) fn list(&self, metadata: &ListMetadata, objects: &[Arc<Stored>]) -> Result<Response, Status> {
-        if self.is_text() && self.accepted.format == Format::Json {
-            return Ok(answer::json(200, self.list_text(metadata, objects)));
+    /// The answer with a list. In JSON it is written as it is sent; in YAML, which people ask for, at once.
+    pub(crate) fn list(self, metadata: &ListMetadata, objects: Vec<Arc<Stored>>) -> Result<Response, Status> {
+        let is_yaml = self.accepted.format == Format::Yaml;
+        let values = objects.iter().filter(|_| is_yaml).map(|object| self.converted(object.value()));
+        let whole = self.list_value(metadata, &values.collect::<Vec<_>>());
+        match ListFrame::of(&whole, self.accepted.pretty) {
+            Some(frame) if !is_yaml && !objects.is_empty() => Ok(list::answer(self, frame, objects)),
+            _ => self.respond(200, &whole),
         }
-        let objects: Vec<Value> = objects.iter().map(|object| self.converted(object.value())).collect();
+    }
+
+    fn list_value(&self, metadata: &ListMetadata, objects: &[Value]) -> Value {
         let references: Vec<&Value> = objects.iter().collect();
-        let list = match &self.shape {
+        match &self.shape {
             Shape::Whole => json!({
                 "apiVersion": self.resource.api_version(),
                 "kind": self.resource.list_kind(),
                 "metadata": self.whole_list(metadata),
-                "items": self.items(&objects),
+                "items": objects.iter().cloned().map(|object| self.listed(object)).collect::<Vec<_>>(),
             }),
             Shape::Metadata(version) => partial_list(metadata.value(), &references, version),
             Shape::Table(..) => self.table(metadata.value(), &references, true).unwrap_or_default(),
+        }
+    }
+
+    /// Writes an object of a list.
+    pub(crate) fn item(&self, object: &Stored, frame: &ListFrame, chunks: &mut Chunks) {
+        if self.is_text() && self.resource.definition().is_some() && !frame.is_pretty {
+            return chunks.push_shared(&object.text);
+        }
+        let object = self.converted(object.value());
+        let item = match &self.shape {
+            Shape::Whole => self.listed(object),
+            Shape::Metadata(version) => partial(&object, version),
+            Shape::Table(columns, include, version) => {
+                let options = TableOptions { version, include: *include, headers: false, now: frame.now };
+                columns.row(&object, options)
+            }
         };
-        self.respond(200, &list)
+        chunks.push(&frame.item(&item));
     }
 
     /// The metadata of a list of whole objects: one of custom resources says so when nothing comes after it.
@@ -171,40 +187,25 @@ impl View {
         value
     }
 
-    /// The items of a list: those of Kubernetes' own kinds do not repeat which they are.
-    fn items(&self, objects: &[Value]) -> Vec<Value> {
-        let mut objects = objects.to_vec();
-        if self.resource.definition().is_none() {
-            for object in objects.iter_mut().filter_map(Value::as_object_mut) {
-                object.remove("apiVersion");
-                object.remove("kind");
-            }
+    /// An object as an item of a list: one of Kubernetes' own kinds does not repeat which it is.
+    fn listed(&self, mut object: Value) -> Value {
+        if self.resource.definition().is_none()
+            && let Some(members) = object.as_object_mut()
+        {
+            members.remove("apiVersion");
+            members.remove("kind");
         }
-        objects
+        object
     }
 
-    fn list_text(&self, metadata: &ListMetadata, objects: &[Arc<Stored>]) -> String {
-        let (version, kind) = (json!(self.resource.api_version()), json!(self.resource.list_kind()));
-        let metadata = self.whole_list(metadata);
-        let mut list =
-            format!("{{\"apiVersion\":{version},\"kind\":{kind},\"metadata\":{metadata},\"items\":[");
-        for (at, object) in objects.iter().enumerate() {
-            if at > 0 {
-                list.push(',');
-            }
-            if self.resource.definition().is_some() {
-                list.push_str(&object.text);
-            } else {
-                self.items(&[object.value()]).iter().for_each(|item| list.push_str(&item.to_string()));
-            }
+    /// Writes a line of a watch about an object. Only the first of a Table describes the columns.
+    pub(crate) fn event(&self, kind: EventKind, object: &Stored, headers: bool, chunks: &mut Chunks) {
+        chunks.push(&format!("{{\"type\":\"{}\",\"object\":", kind.name()));
+        match self.is_text() {
+            true => chunks.push_shared(&object.text),
+            false => chunks.push(&self.shaped(object.value(), headers).to_string()),
         }
-        list.push_str("]}");
-        list
-    }
-
-    /// A line of a watch about an object. Only the first of a Table describes the columns.
-    pub(crate) fn event(&self, kind: EventKind, object: &Stored, headers: bool) -> String {
-        event_line(kind.name(), &self.text(object, headers))
+        chunks.push("}\n");
     }
 
     /// A bookmark of a watch.

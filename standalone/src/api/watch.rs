@@ -1,6 +1,5 @@
 //! watch: a stream of changes, one JSON object a line.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +9,13 @@ use axum::response::Response;
 use bytes::Bytes;
 use fleetmesh_standalone_core::route::ListOptions;
 use fleetmesh_standalone_core::status::Status;
-use fleetmesh_standalone_core::store::{EventKind, Ledger, Stored, list};
+use fleetmesh_standalone_core::store::{EventKind, Key, Ledger, Span, Stored, list};
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::chunk::Chunks;
+use super::read::Selection;
 use super::view::{View, event_line};
 use super::{ApiRequest, answer};
 use crate::store::Store;
@@ -24,26 +25,39 @@ const LIFE: Duration = Duration::from_secs(30 * 60);
 /// How often a watch is sent a bookmark that wants them.
 const BOOKMARK: Duration = Duration::from_secs(60);
 
-type Selects = Box<dyn Fn(&Stored) -> bool + Send + Sync>;
+/// Objects that are looked at between two pauses for others, at most.
+const LOOKED_AT: usize = 512;
 
-/// A watch under way.
+/// A watch under way. It holds where it is and no object: what it has not sent is looked up when the connection takes more. One that
+/// falls so far behind that this is forgotten ends with 410, as a watch begins that asks for what is forgotten.
 struct Watch {
     store: Arc<Store>,
     view: View,
-    /// Which store and namespace.
+    /// Which store, namespace and name.
     name: String,
     namespace: Option<String>,
-    selects: Selects,
+    object: Option<String>,
+    selection: Selection,
     revisions: Receiver<u64>,
-    /// Everything until this revision was sent, or is ready.
+    /// Until where the objects of `seen` were written, while the watch begins with them.
+    beginning: Option<Beginning>,
+    /// Everything until this revision was written.
     seen: u64,
-    ready: VecDeque<String>,
-    /// Whether a line about an object was made.
+    chunks: Chunks,
+    /// Whether a line about an object was written.
     has_begun: bool,
     bookmarks: Option<Interval>,
     end: Pin<Box<Sleep>>,
     shutdown: CancellationToken,
     is_over: bool,
+}
+
+/// What a watch begins with.
+struct Beginning {
+    /// The last object that was looked at.
+    after: Option<Key>,
+    /// Whether a bookmark says that this is all.
+    is_marked: bool,
 }
 
 impl ApiRequest<'_> {
@@ -59,22 +73,25 @@ impl ApiRequest<'_> {
             bookmarks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             bookmarks
         });
-        let mut watch = Watch {
+        let selection = self.selector()?;
+        let (seen, beginning) = store.read(|ledger| begin(ledger, &options))?;
+        let watch = Watch {
             revisions: store.revisions(),
             view: self.view()?,
             name: self.resource().store.clone(),
-            namespace: self.route.namespace.clone(),
-            selects: Box::new(self.selector()?),
-            seen: options.revision.unwrap_or_default(),
-            ready: VecDeque::new(),
+            namespace: self.one_namespace(),
+            object: self.one_name(&selection),
+            selection,
+            beginning,
+            seen,
+            chunks: Chunks::default(),
             has_begun: false,
             bookmarks,
             end: Box::pin(sleep(life)),
             shutdown: self.api.shutdown.clone(),
             is_over: false,
-            store: Arc::clone(&store),
+            store,
         };
-        store.read(|ledger| watch.begin(ledger, &options))?;
         let lines = futures::stream::unfold(watch, |mut watch| async move {
             let lines = watch.next().await?;
             Some((Ok::<Bytes, std::convert::Infallible>(lines), watch))
@@ -83,72 +100,114 @@ impl ApiRequest<'_> {
     }
 }
 
-impl Watch {
-    /// Begins with what there is, unless the watch goes on from a revision.
-    fn begin(&mut self, ledger: &Ledger, options: &ListOptions) -> Result<(), Status> {
-        if let Some(revision) = options.revision {
-            list::not_newer(&ledger.state, revision)?;
-        }
-        let is_fresh = options.revision.unwrap_or_default() == 0;
-        let begins = options.initial_events.unwrap_or(is_fresh);
-        if begins {
-            for object in ledger.state.all(&self.name, self.namespace.as_deref()) {
-                if (self.selects)(object) {
-                    let line = self.view.event(EventKind::Added, object, !self.has_begun);
-                    self.has_begun = true;
-                    self.ready.push_back(line);
-                }
-            }
-        }
-        if begins || is_fresh {
-            self.seen = ledger.state.revision();
-        }
-        if options.initial_events == Some(true) && options.bookmarks {
-            self.ready.push_back(self.view.bookmark(self.seen, true));
-        }
-        Ok(())
+/// From which revision a watch goes on, and what it begins with, unless it goes on from one that it names.
+fn begin(ledger: &Ledger, options: &ListOptions) -> Result<(u64, Option<Beginning>), Status> {
+    if let Some(revision) = options.revision {
+        list::not_newer(&ledger.state, revision)?;
     }
+    let from = options.revision.unwrap_or_default();
+    let begins = options.initial_events.unwrap_or(from == 0);
+    let is_marked = options.initial_events == Some(true) && options.bookmarks;
+    let beginning = begins.then_some(Beginning { after: None, is_marked });
+    Ok((if begins || from == 0 { ledger.state.revision() } else { from }, beginning))
+}
 
-    /// What comes next, as much as there is; nothing when the watch is over.
+impl Watch {
+    /// What comes next; nothing when the watch is over.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if !self.ready.is_empty() {
-                let lines: String = self.ready.drain(..).collect();
-                return Some(lines.into());
+            if let Some(piece) = self.chunks.take() {
+                return Some(piece);
             }
-            if self.is_over {
+            if self.is_over || self.shutdown.is_cancelled() {
                 return None;
             }
-            self.gather();
-            if self.ready.is_empty() {
+            if Instant::now() >= self.end.deadline() {
+                self.finish();
+                continue;
+            }
+            let is_behind = if self.beginning.is_some() { self.go_through() } else { self.gather() };
+            if !self.chunks.is_empty() {
+                continue;
+            }
+            if is_behind {
+                tokio::task::yield_now().await;
+            } else {
                 self.wait().await;
             }
         }
     }
 
-    /// Reads what has changed since.
-    fn gather(&mut self) {
+    /// Writes objects that were there in the beginning, and says whether there may be more at once.
+    fn go_through(&mut self) -> bool {
+        let store = Arc::clone(&self.store);
+        let Some(Beginning { after, is_marked }) = self.beginning.take() else { return false };
+        let (name, namespace, object) = (self.name.clone(), self.namespace.clone(), self.object.clone());
+        let span = Span {
+            store: &name,
+            namespace: namespace.as_deref(),
+            name: object.as_deref(),
+            after: after.as_ref(),
+        };
+        store.read(|ledger| match ledger.at(span, self.seen) {
+            Ok(objects) => {
+                for (looked_at, object) in objects.enumerate() {
+                    if self.selection.has(object) {
+                        self.write(EventKind::Added, object);
+                    }
+                    if looked_at == LOOKED_AT || self.chunks.is_full() {
+                        self.beginning = Some(Beginning { after: Some(object.key.clone()), is_marked });
+                        return true;
+                    }
+                }
+                if is_marked {
+                    self.chunks.push(&self.view.bookmark(self.seen, true));
+                }
+                true
+            }
+            Err(status) => self.fail(&status),
+        })
+    }
+
+    /// Writes what has changed since, and says whether there may be more at once.
+    fn gather(&mut self) -> bool {
         self.revisions.mark_unchanged();
         let store = Arc::clone(&self.store);
         store.read(|ledger| match ledger.history.after(self.seen) {
             Ok(events) => {
-                for event in events {
-                    let key = &event.object.key;
-                    let is_ours = key.store == self.name
-                        && self.namespace.as_ref().is_none_or(|namespace| key.namespace == *namespace);
-                    if let Some((kind, object)) = event.seen(&self.selects).filter(|_| is_ours) {
-                        let line = self.view.event(kind, object, !self.has_begun);
-                        self.has_begun = true;
-                        self.ready.push_back(line);
+                for (looked_at, event) in events.enumerate() {
+                    if looked_at == LOOKED_AT || self.chunks.is_full() {
+                        return true;
+                    }
+                    self.seen = event.object.revision;
+                    if !self.span().has(&event.object.key) {
+                        continue;
+                    }
+                    if let Some((kind, object)) = event.seen(|object| self.selection.has(object)) {
+                        self.write(kind, object);
                     }
                 }
                 self.seen = ledger.state.revision();
+                false
             }
-            Err(status) => {
-                self.ready.push_back(event_line("ERROR", &status.to_value().to_string()));
-                self.is_over = true;
-            }
-        });
+            Err(status) => self.fail(&status),
+        })
+    }
+
+    fn span(&self) -> Span<'_> {
+        Span { name: self.object.as_deref(), ..Span::new(&self.name, self.namespace.as_deref()) }
+    }
+
+    fn write(&mut self, kind: EventKind, object: &Stored) {
+        self.view.event(kind, object, !self.has_begun, &mut self.chunks);
+        self.has_begun = true;
+    }
+
+    /// What there was is forgotten.
+    fn fail(&mut self, status: &Status) -> bool {
+        self.chunks.push(&event_line("ERROR", &status.to_value().to_string()));
+        self.is_over = true;
+        false
     }
 
     /// Until there is something to send, or the watch is over.
@@ -162,7 +221,7 @@ impl Watch {
         };
         tokio::select! {
             changed = self.revisions.changed() => self.is_over = changed.is_err(),
-            () = tick => self.ready.push_back(self.view.bookmark(seen, false)),
+            () = tick => self.chunks.push(&self.view.bookmark(seen, false)),
             () = &mut self.end => self.finish(),
             () = self.shutdown.cancelled() => self.is_over = true,
         }
@@ -171,8 +230,8 @@ impl Watch {
     /// A watch that wants bookmarks ends with one, so that the next goes on from there.
     fn finish(&mut self) {
         self.is_over = true;
-        if self.bookmarks.is_some() {
-            self.ready.push_back(self.view.bookmark(self.seen, false));
+        if self.bookmarks.is_some() && self.beginning.is_none() {
+            self.chunks.push(&self.view.bookmark(self.seen, false));
         }
     }
 }

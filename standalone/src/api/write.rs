@@ -220,7 +220,7 @@ impl ApiRequest<'_> {
         }
         let metadata =
             super::view::ListMetadata { revision: page.revision, next: page.next, remaining: None };
-        view.list(&metadata, &page.objects)
+        view.list(&metadata, page.objects)
     }
 }
 

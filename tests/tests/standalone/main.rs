@@ -20,6 +20,7 @@ mod manifests;
 mod mask;
 mod replay;
 mod samples;
+mod slow_readers;
 mod storage;
 mod systemd;
 mod verbs;

@@ -67,6 +67,25 @@ impl FieldSelector {
         self.0.iter().all(|term| (value(object, &term.field) == term.value) == term.equal)
     }
 
+    /// Whether the object of this namespace, or of none, and name is meant; nothing when that depends on more of it.
+    pub fn of_key(&self, namespace: &str, name: &str) -> Option<bool> {
+        let mut is_known = true;
+        for term in &self.0 {
+            let value = match term.field.as_str() {
+                "metadata.name" => name,
+                "metadata.namespace" => namespace,
+                _ => {
+                    is_known = false;
+                    continue;
+                }
+            };
+            if (value == term.value) != term.equal {
+                return Some(false);
+            }
+        }
+        is_known.then_some(true)
+    }
+
     /// The value that `field` has to have, if there is one.
     pub fn exactly(&self, field: &str) -> Option<&str> {
         let term = self.0.iter().find(|term| term.equal && term.field == field);

@@ -57,9 +57,12 @@ impl LabelSelector {
 
     /// Whether an object with `labels`, an object of strings or nothing, is meant.
     pub fn matches(&self, labels: &Value) -> bool {
-        self.0
-            .iter()
-            .all(|requirement| requirement.holds(labels.get(&requirement.key).and_then(Value::as_str)))
+        self.holds(|key| labels.get(key).and_then(Value::as_str))
+    }
+
+    /// Whether an object with these labels, of which `value` has the values, is meant.
+    pub fn holds<'a>(&self, value: impl Fn(&str) -> Option<&'a str>) -> bool {
+        self.0.iter().all(|requirement| requirement.holds(value(&requirement.key)))
     }
 }
 

@@ -10,6 +10,7 @@ mod tokens;
 use serde_json::Value;
 
 use crate::resource::Resource;
+use crate::store::Stored;
 pub use fields::FieldSelector;
 pub use labels::LabelSelector;
 
@@ -38,6 +39,17 @@ impl Selector {
     /// Whether `object` is meant.
     pub fn matches(&self, object: &Value) -> bool {
         self.labels.matches(&object["metadata"]["labels"]) && self.fields.matches(object)
+    }
+
+    /// Whether a stored object is meant. `read` makes it of what is stored, which takes long for many; it is called only when a field
+    /// that is not in the key is asked for.
+    pub fn selects(&self, stored: &Stored, read: impl FnOnce() -> Value) -> bool {
+        let (labels, key) = (&stored.labels, &stored.key);
+        self.labels.holds(|label| labels.get(label).map(String::as_str))
+            && match self.fields.of_key(&key.namespace, &key.name) {
+                Some(is_meant) => is_meant,
+                None => self.fields.matches(&read()),
+            }
     }
 
     /// Whether every object is meant.

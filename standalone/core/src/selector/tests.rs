@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{LabelSelector, Selector};
 use crate::resource::{Resource, Resources};
+use crate::store::{Key, Stored};
 
 /// What is served, made once: definitions take their time.
 static RESOURCES: LazyLock<Resources> = LazyLock::new(|| Resources::new(&fleetmesh_crds::all()));
@@ -167,5 +168,30 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_stored_object_is_read_only_for_fields_that_are_not_in_its_key() {
+    let secrets = resource("", "v1", "secrets");
+    let object = json!({"metadata": {"name": "a", "namespace": "n", "labels": {"x": "y"}}, "type": "Opaque"});
+    let stored = Stored::new(Key::new(&secrets.store, "n", "a"), object.clone(), 1);
+    for (labels, fields, is_read) in [
+        ("", "", false),
+        ("x=y", "", false),
+        ("x!=y", "type=Opaque", false),
+        ("x in (y)", "metadata.name=a,metadata.namespace=n", false),
+        ("", "metadata.name=b,type=Opaque", false),
+        ("", "metadata.name!=a", false),
+        ("x", "metadata.name=a,type=Opaque", true),
+        ("", "type=other", true),
+    ] {
+        let selector = Selector::parse(&secrets, labels, fields).expect(fields);
+        let mut was_read = false;
+        let is_meant = selector.selects(&stored, || {
+            was_read = true;
+            object.clone()
+        });
+        assert_eq!((is_meant, was_read), (selector.matches(&object), is_read), "{labels} {fields}");
     }
 }

@@ -1,8 +1,10 @@
 //! The last changes in their order, for watches that go on where they were, and for lists in pages.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::span::Span;
 use super::state::{Key, State, Stored};
 use crate::status::Status;
 
@@ -77,6 +79,8 @@ impl Default for HistoryBounds {
 #[derive(Clone, Debug)]
 pub struct History {
     events: VecDeque<Event>,
+    /// By the object, the revisions of `events`.
+    changes: BTreeMap<Key, VecDeque<u64>>,
     /// Everything after this revision is there.
     floor: u64,
     bytes: usize,
@@ -86,17 +90,28 @@ pub struct History {
 impl History {
     /// Nothing is remembered of what was until `revision`.
     pub fn new(revision: u64, bounds: HistoryBounds) -> Self {
-        Self { events: VecDeque::new(), floor: revision, bytes: 0, bounds }
+        Self { events: VecDeque::new(), changes: BTreeMap::new(), floor: revision, bytes: 0, bounds }
     }
 
     /// Takes a change, which is newer than all before.
     pub fn push(&mut self, event: Event) {
         self.bytes += event.weight();
+        self.changes.entry(event.object.key.clone()).or_default().push_back(event.object.revision);
         self.events.push_back(event);
         while self.events.len() > self.bounds.events || self.bytes > self.bounds.bytes {
             let Some(oldest) = self.events.pop_front() else { break };
             self.bytes -= oldest.weight();
             self.floor = oldest.object.revision;
+            self.forget(&oldest.object.key);
+        }
+    }
+
+    /// Forgets the oldest change of an object.
+    fn forget(&mut self, key: &Key) {
+        let Some(revisions) = self.changes.get_mut(key) else { return };
+        revisions.pop_front();
+        if revisions.is_empty() {
+            self.changes.remove(key);
         }
     }
 
@@ -105,35 +120,30 @@ impl History {
     /// # Errors
     /// 410 when some of them are forgotten.
     pub fn after(&self, revision: u64) -> Result<impl DoubleEndedIterator<Item = &Event>, Status> {
-        if revision < self.floor {
-            let floor = self.floor;
-            return Err(Status::resource_expired(format!("too old resource version: {revision} ({floor})")));
-        }
+        self.remembers(revision)?;
         let first = self.events.partition_point(|event| event.object.revision <= revision);
         Ok(self.events.range(first..))
     }
 
-    /// The objects of a store, or of one namespace of it, as they were at `revision`.
-    ///
-    /// # Errors
-    /// 410 when that is forgotten.
-    pub fn at(
-        &self,
-        state: &State,
-        store: &str,
-        namespace: Option<&str>,
-        revision: u64,
-    ) -> Result<BTreeMap<Key, Arc<Stored>>, Status> {
-        let mut objects: BTreeMap<Key, Arc<Stored>> =
-            state.all(store, namespace).map(|object| (object.key.clone(), Arc::clone(object))).collect();
-        let ours = |key: &Key| key.store == store && namespace.is_none_or(|one| key.namespace == one);
-        for event in self.after(revision)?.rev().filter(|event| ours(&event.object.key)) {
-            match &event.before {
-                Some(before) => objects.insert(event.object.key.clone(), Arc::clone(before)),
-                None => objects.remove(&event.object.key),
-            };
+    fn remembers(&self, revision: u64) -> Result<(), Status> {
+        if revision < self.floor {
+            let floor = self.floor;
+            return Err(Status::resource_expired(format!("too old resource version: {revision} ({floor})")));
         }
-        Ok(objects)
+        Ok(())
+    }
+
+    /// The objects of `span` that were changed after `revision`, by their keys, as they were then; nothing of what was not there.
+    fn undone<'a>(
+        &'a self,
+        span: Span<'a>,
+        revision: u64,
+    ) -> impl Iterator<Item = (&'a Key, Option<&'a Arc<Stored>>)> {
+        span.of(&self.changes).filter_map(move |(key, revisions)| {
+            let first = *revisions.get(revisions.partition_point(|change| *change <= revision))?;
+            let at = self.events.partition_point(|event| event.object.revision < first);
+            self.events.get(at).map(|event| (key, event.before.as_ref()))
+        })
     }
 }
 
@@ -157,5 +167,39 @@ impl Ledger {
     pub fn record(&mut self, kind: EventKind, object: Arc<Stored>) {
         let before = self.state.apply(kind, &object);
         self.history.push(Event { kind, object, before });
+    }
+    /// The objects of `span` as they were at `revision`, in their order. It costs what is taken of it, however much lies before and
+    /// behind.
+    ///
+    /// # Errors
+    /// 410 when that is forgotten.
+    pub fn at<'a>(
+        &'a self,
+        span: Span<'a>,
+        revision: u64,
+    ) -> Result<impl Iterator<Item = &'a Arc<Stored>>, Status> {
+        self.history.remembers(revision)?;
+        let mut now = self.state.within(span).peekable();
+        let undone = (revision < self.state.revision()).then(|| self.history.undone(span, revision));
+        let mut then = undone.into_iter().flatten().peekable();
+        Ok(std::iter::from_fn(move || {
+            loop {
+                let order = match (now.peek(), then.peek()) {
+                    (None, None) => return None,
+                    (Some(_), None) => Ordering::Less,
+                    (None, Some(_)) => Ordering::Greater,
+                    (Some((key, _)), Some((changed, _))) => key.cmp(changed),
+                };
+                if order == Ordering::Less {
+                    return now.next().map(|(_, object)| object);
+                }
+                if order == Ordering::Equal {
+                    now.next();
+                }
+                if let Some((_, Some(object))) = then.next() {
+                    return Some(object);
+                }
+            }
+        }))
     }
 }

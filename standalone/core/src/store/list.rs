@@ -7,7 +7,8 @@ use base64::alphabet;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Value, json};
 
-use super::history::History;
+use super::history::Ledger;
+use super::span::Span;
 use super::state::{Key, State, Stored};
 use crate::go;
 use crate::status::{Status, StatusCause};
@@ -31,14 +32,18 @@ const TOO_OLD: &str = "The provided continue parameter is too old to display a c
 pub struct Query {
     /// The store.
     pub store: String,
-    /// One namespace, or all.
+    /// One namespace, or all; empty for what is in none.
     pub namespace: Option<String>,
+    /// One name, or all.
+    pub name: Option<String>,
     /// At most so many; 0 is no bound.
     pub limit: u64,
     /// Where the last page ended.
     pub token: Option<String>,
     /// The revision that the list has to show.
     pub exact: Option<u64>,
+    /// Whether somebody wants to know how many are left.
+    pub counts: bool,
 }
 
 /// A list, or a part of one.
@@ -50,52 +55,41 @@ pub struct Page {
     pub revision: u64,
     /// Where the next page begins, if there is more.
     pub next: Option<String>,
-    /// How many objects are left.
-    pub remaining: u64,
+    /// How many objects are left, if there are any and somebody wants to know.
+    pub remaining: Option<u64>,
 }
 
-/// The objects of `query` that are selected.
+/// The objects of `query` that are selected. What it costs is the length of the page, and for the first of several pages that are
+/// counted the length of the list; the others are known by the token.
 ///
 /// # Errors
 /// 400 for a token that is none, 410 for a revision that is forgotten, 504 for one that is not there yet.
-pub fn page(
-    state: &State,
-    history: &History,
-    query: &Query,
-    selects: impl Fn(&Stored) -> bool,
-) -> Result<Page, Status> {
-    let Query { store, namespace, limit, token, exact } = query;
+pub fn page(ledger: &Ledger, query: &Query, selects: impl Fn(&Stored) -> bool) -> Result<Page, Status> {
+    let Query { store, namespace, name, limit, token, exact, counts } = query;
     let token = token.as_deref().map(Token::read).transpose()?;
     let revision = token.as_ref().map(|token| token.revision).or(*exact);
     if let Some(revision) = revision {
-        not_newer(state, revision)?;
+        not_newer(&ledger.state, revision)?;
     }
-    let namespace = namespace.as_deref();
-    let now = state.revision();
-    let selected: Vec<Arc<Stored>> = match revision.filter(|revision| *revision != now) {
-        None => state.all(store, namespace).filter(|object| selects(object)).cloned().collect(),
-        Some(revision) => {
-            let objects = history.at(state, store, namespace, revision);
-            let objects = match token {
-                Some(_) => objects.map_err(|_| Status::resource_expired(TOO_OLD))?,
-                None => objects?,
-            };
-            objects.into_values().filter(|object| selects(object)).collect()
-        }
+    let revision = revision.unwrap_or_else(|| ledger.state.revision());
+    let after = token.as_ref().map(|token| Key::new(store, &token.namespace, &token.name));
+    let span = Span { store, namespace: namespace.as_deref(), name: name.as_deref(), after: after.as_ref() };
+    let all = ledger.at(span, revision).map_err(|status| match token {
+        Some(_) => Status::resource_expired(TOO_OLD),
+        None => status,
+    })?;
+    let mut selected = all.filter(|object| selects(object));
+    let length = usize::try_from(*limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+    let objects: Vec<Arc<Stored>> = selected.by_ref().take(length).cloned().collect();
+    let Some(last) = objects.last().filter(|_| selected.next().is_some()) else {
+        return Ok(Page { objects, revision, next: None, remaining: None });
     };
-    let revision = revision.unwrap_or(now);
-    let after = token.map(|token| Key::new(store, &token.namespace, &token.name));
-    let first = after.map_or(0, |after| selected.partition_point(|object| object.key <= after));
-    let rest = selected.get(first..).unwrap_or_default();
-    let length = match usize::try_from(*limit) {
-        Ok(0) | Err(_) => rest.len(),
-        Ok(limit) => limit.min(rest.len()),
-    };
-    let objects = rest[..length].to_vec();
-    let remaining = (rest.len() - length) as u64;
-    let last = objects.last().filter(|_| remaining > 0);
-    let next = last.map(|last| Token::of(&last.key, revision).write());
-    Ok(Page { objects, revision, next, remaining })
+    let remaining = counts.then(|| match token.as_ref().and_then(|token| token.left) {
+        Some(left) => left.saturating_sub(objects.len() as u64).max(1),
+        None => 1 + selected.count() as u64,
+    });
+    let next = Token::of(&last.key, revision, remaining).write();
+    Ok(Page { objects, revision, next: Some(next), remaining })
 }
 
 /// Whether `revision` has been.
@@ -125,16 +119,19 @@ struct Token {
     revision: u64,
     namespace: String,
     name: String,
+    /// How many came after it, if they were counted. kube-apiserver has no such member, and nobody but this API reads tokens.
+    left: Option<u64>,
 }
 
 impl Token {
-    fn of(key: &Key, revision: u64) -> Self {
-        Self { revision, namespace: key.namespace.clone(), name: key.name.clone() }
+    fn of(key: &Key, revision: u64, left: Option<u64>) -> Self {
+        Self { revision, namespace: key.namespace.clone(), name: key.name.clone(), left }
     }
 
     fn write(&self) -> String {
-        let Self { revision, namespace, name } = self;
-        let token = json!({ "v": TOKEN_VERSION, "rv": revision, "start": format!("{namespace}/{name}\0") });
+        let Self { revision, namespace, name, left } = self;
+        let start = format!("{namespace}/{name}\0");
+        let token = json!({ "v": TOKEN_VERSION, "rv": revision, "start": start, "left": left });
         URL_SAFE.encode(token.to_string())
     }
 
@@ -160,7 +157,8 @@ impl Token {
         }
         let start = key.trim_end_matches('\0').split_once('/');
         let (namespace, name) = start.ok_or_else(|| wrong(key.to_owned()))?;
-        Ok(Self { revision, namespace: namespace.to_owned(), name: name.to_owned() })
+        let left = token["left"].as_u64();
+        Ok(Self { revision, namespace: namespace.to_owned(), name: name.to_owned(), left })
     }
 }
 

@@ -16,6 +16,7 @@ pub mod metadata;
 pub mod names;
 mod owners;
 pub mod scale;
+mod span;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 pub use history::{Event, EventKind, History, HistoryBounds, Ledger};
+pub use span::Span;
 pub use state::{Key, State, Stored};
 
 /// What is not a function of the request and the state.

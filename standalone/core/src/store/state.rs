@@ -1,12 +1,12 @@
 //! The objects as they are at one revision, and the indices that garbage collection reads.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Bound;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::metadata::{self, Owner};
+use super::span::Span;
 use super::{EventKind, Guard, Write};
 
 /// The store of namespaces.
@@ -131,10 +131,12 @@ impl State {
         store: &'a str,
         namespace: Option<&'a str>,
     ) -> impl Iterator<Item = &'a Arc<Stored>> {
-        let first = Key::new(store, namespace.unwrap_or_default(), "");
-        let range = self.objects.range((Bound::Included(first), Bound::Unbounded));
-        let same = move |key: &Key| key.store == store && namespace.is_none_or(|one| key.namespace == one);
-        range.take_while(move |(key, _)| same(key)).map(|(_, object)| object)
+        self.within(Span::new(store, namespace)).map(|(_, object)| object)
+    }
+
+    /// The objects of a span, with their keys.
+    pub(super) fn within<'a>(&'a self, span: Span<'a>) -> impl Iterator<Item = (&'a Key, &'a Arc<Stored>)> {
+        span.of(&self.objects)
     }
 
     /// Everything that lies in a namespace, whatever its resource.

@@ -108,7 +108,8 @@ impl Columns {
         })
     }
 
-    fn row(&self, object: &Value, options: TableOptions<'_>) -> Value {
+    /// The row of one object in a Table.
+    pub fn row(&self, object: &Value, options: TableOptions<'_>) -> Value {
         let cells = match &self.cells {
             Cells::Custom(columns) => custom::cells(columns, object, options.now),
             Cells::BuiltIn(row) => builtin::cells(*row, object, options.now),
