@@ -275,7 +275,8 @@ impl ObjectSchema {
         }
     }
 
-    /// Checks an object that is to be stored, and gives it the defaults that it has when it is read again. Gives warnings.
+    /// Checks an object that is to be stored, and gives it the defaults that it has when it is read again. Gives warnings. `resource`
+    /// is that of the request, and the object has the form that is stored.
     ///
     /// # Errors
     /// 422.
@@ -286,7 +287,7 @@ impl ObjectSchema {
         object: &mut Value,
         part: Part,
     ) -> Result<Vec<String>, Status> {
-        let Self::Custom(schema) = self else { return Ok(Vec::new()) };
+        let Self::Custom(schema) = self else { return check_event(resource, live, object) };
         let found = OtherErrors {
             before: live.map_or_else(
                 || check::created(resource, object),
@@ -306,6 +307,19 @@ impl ObjectSchema {
         warnings.extend(names::finalizer_warnings(live, object));
         schema.normalize_applied(object);
         Ok(warnings)
+    }
+}
+
+/// Checks an Event, for which the version of the request matters; every other kind of Kubernetes itself is checked when it is stored.
+fn check_event(resource: &Resource, live: Option<&Value>, object: &Value) -> Result<Vec<String>, Status> {
+    let kind = BuiltinKind::of(&resource.api_version(), &resource.kind);
+    let errors = kind.map(|kind| kind.event_errors(live, object)).unwrap_or_default();
+    match errors.is_empty() {
+        true => Ok(Vec::new()),
+        false => {
+            let name = crate::store::metadata::text(object, "name");
+            Err(Status::invalid("", &resource.kind, name, &errors))
+        }
     }
 }
 

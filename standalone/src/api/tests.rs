@@ -158,9 +158,18 @@ async fn both_views_of_events_show_the_same_objects() {
     let (_, shown) = get(&api, &format!("{core}/e")).await;
     assert_eq!((&shown["message"], &shown["involvedObject"]["name"]), (&json!("hello"), &json!("a")));
     assert_eq!(shown["apiVersion"], "v1");
-    let (_, patched) = ask(&api, "PATCH", &format!("{view}/e"), &json!({"note": "again"})).await;
-    assert_eq!((&patched["note"], &patched["apiVersion"]), (&json!("again"), &json!("events.k8s.io/v1")));
-    assert_eq!(get(&api, &format!("{core}/e")).await.1["message"], "again");
+    let series = json!({"series": {"count": 2, "lastObservedTime": "2024-01-01T00:00:01.000000Z"}});
+    let (_, patched) = ask(&api, "PATCH", &format!("{view}/e"), &series).await;
+    assert_eq!(
+        (&patched["series"]["count"], &patched["apiVersion"]),
+        (&json!(2), &json!("events.k8s.io/v1"))
+    );
+    assert_eq!(get(&api, &format!("{core}/e")).await.1["series"], patched["series"]);
+    // Only core's version changes anything else of it.
+    let (code, refused) = ask(&api, "PATCH", &format!("{view}/e"), &json!({"note": "again"})).await;
+    assert_eq!((code, &refused["details"]["causes"][0]["field"]), (422, &json!("message")), "{refused}");
+    assert_eq!(ask(&api, "PATCH", &format!("{core}/e"), &json!({"message": "again"})).await.0, 200);
+    assert_eq!(get(&api, &format!("{view}/e")).await.1["note"], "again");
 }
 
 #[tokio::test]

@@ -121,7 +121,7 @@ impl ApiRequest<'_> {
         let mut object = object.clone();
         create::prepare(resource, &mut object, &Api::fresh());
         schema.prepare(&mut object);
-        let warnings = schema.checked(resource, None, &mut object, Part::Main)?;
+        let warnings = schema.checked(self.resource(), None, &mut object, Part::Main)?;
         let decide = || self.api.store.read(|ledger| create::decide(resource, &ledger.state, object.clone()));
         Ok((self.api.write(is_dry_run, decide).await?, warnings))
     }

@@ -3,7 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::{SUBRESOURCE_VERBS, group_names, names_into, of_version, verbs, versions};
+use super::{
+    FINALIZE_VERBS, SUBRESOURCE_VERBS, group_names, has_finalize, names_into, of_version, verbs, versions,
+};
 use crate::resource::{Resource, Resources};
 
 /// Which of the two documents.
@@ -51,10 +53,12 @@ fn entry(resource: &Resource) -> Value {
         // The API server leaves out what a kind of its own has in common with the version that it is listed in.
         None => kind("", "", &resource.kind),
     };
-    let subresource = |name: &str, kind: Value| json!({ "subresource": name, "responseKind": kind, "verbs": SUBRESOURCE_VERBS });
-    let status = resource.has_status.then(|| subresource("status", own.clone()));
-    let scale = resource.scale.as_ref().map(|_| subresource("scale", kind("autoscaling", "v1", "Scale")));
-    let subresources: Vec<Value> = [status, scale].into_iter().flatten().collect();
+    let subresource = |name: &str, kind: Value, verbs: &[&str]| json!({ "subresource": name, "responseKind": kind, "verbs": verbs });
+    let finalize = has_finalize(resource).then(|| subresource("finalize", own.clone(), &FINALIZE_VERBS));
+    let status = resource.has_status.then(|| subresource("status", own.clone(), &SUBRESOURCE_VERBS));
+    let scale = kind("autoscaling", "v1", "Scale");
+    let scale = resource.scale.as_ref().map(|_| subresource("scale", scale, &SUBRESOURCE_VERBS));
+    let subresources: Vec<Value> = [finalize, status, scale].into_iter().flatten().collect();
     let mut entry = json!({
         "resource": resource.plural,
         "responseKind": own,

@@ -15,10 +15,13 @@ use sha2::{Digest as _, Sha256, Sha512};
 
 use crate::accept::{self, Accepted};
 use crate::resource::{Resource, Resources, Verb};
+use crate::store::state::NAMESPACES;
 pub use aggregated::{AGGREGATED, Root, aggregated};
 
 /// What may be asked of a subresource.
 const SUBRESOURCE_VERBS: [&str; 3] = ["get", "patch", "update"];
+/// What may be asked of the finalizers of a namespace.
+const FINALIZE_VERBS: [&str; 1] = ["update"];
 
 /// The verbs of a custom resource in the order in which the API server lists them; those of other resources are in that of the
 /// alphabet.
@@ -189,15 +192,17 @@ fn entries(resources: &Resources, resource: &Resource) -> Vec<Value> {
     if !resource.is_review() {
         own["storageVersionHash"] = storage_version_hash(resources, resource).into();
     }
-    let status = resource.has_status.then(|| {
+    let of_own_kind = |name: &str, verbs: &[&str]| {
         json!({
-            "name": format!("{}/status", resource.plural),
+            "name": format!("{}/{name}", resource.plural),
             "singularName": "",
             "namespaced": resource.namespaced,
             "kind": resource.kind,
-            "verbs": SUBRESOURCE_VERBS,
+            "verbs": verbs,
         })
-    });
+    };
+    let finalize = has_finalize(resource).then(|| of_own_kind("finalize", &FINALIZE_VERBS));
+    let status = resource.has_status.then(|| of_own_kind("status", &SUBRESOURCE_VERBS));
     let scale = resource.scale.as_ref().map(|_| {
         json!({
             "name": format!("{}/scale", resource.plural),
@@ -209,7 +214,12 @@ fn entries(resources: &Resources, resource: &Resource) -> Vec<Value> {
             "verbs": SUBRESOURCE_VERBS,
         })
     });
-    [Some(own), status, scale].into_iter().flatten().collect()
+    [Some(own), finalize, status, scale].into_iter().flatten().collect()
+}
+
+/// Whether objects of the resource have finalizers in their specs, beside those of every object.
+fn has_finalize(resource: &Resource) -> bool {
+    resource.store == NAMESPACES
 }
 
 /// Short names and categories, which are absent when there are none.

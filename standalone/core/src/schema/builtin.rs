@@ -1,5 +1,7 @@
 //! The built-in kinds that this API serves.
 
+mod data;
+mod events;
 mod rules;
 mod types;
 

@@ -15,11 +15,26 @@ pub(super) const FIXED: [&str; 3] = ["name", "namespace", "uid"];
 
 /// What is wrong with a new object.
 pub fn created(resource: &Resource, object: &Value) -> Vec<FieldError> {
-    let look = match resource.definition() {
-        Some(_) => Look::Custom,
-        None => Look::Own(name_rule(resource)),
+    let mut errors = match own_kind(resource) {
+        None if resource.definition().is_some() => metadata_errors(object, Look::Custom),
+        // What `events.k8s.io` demands of names is looked at with its other rules.
+        Some(BuiltinKind::Event | BuiltinKind::EventsEvent) => {
+            let name = metadata::text(object, "name");
+            let wrong = names::path_part(name)
+                .into_iter()
+                .map(|why| FieldError::new(FieldErrorKind::Invalid, "metadata.name", Some(name.into()), why));
+            wrong.chain(metadata_errors(object, Look::Any)).collect()
+        }
+        _ => metadata_errors(object, Look::Own(name_rule(resource))),
     };
-    metadata_errors(object, look)
+    errors.extend(own_kind(resource).map(|kind| kind.data_errors(object)).unwrap_or_default());
+    errors
+}
+
+/// Which of Kubernetes' own kinds the objects of a resource are.
+fn own_kind(resource: &Resource) -> Option<BuiltinKind> {
+    let is_own = resource.definition().is_none();
+    is_own.then(|| BuiltinKind::of(&resource.api_version(), &resource.kind)).flatten()
 }
 
 /// What is wrong with `new`, which is to replace `old`: first for all kinds, then for the kind. For custom resources, what the
@@ -27,20 +42,21 @@ pub fn created(resource: &Resource, object: &Value) -> Vec<FieldError> {
 pub fn updated(resource: &Resource, old: &Value, new: &Value) -> Vec<FieldError> {
     let mut errors = metadata_errors(new, Look::Any);
     errors.extend(changes(old, new));
-    let kind = if resource.definition().is_none() { resource.kind.as_str() } else { "" };
-    match kind {
-        "Event" => {}
-        "Namespace" => {
+    match own_kind(resource) {
+        Some(BuiltinKind::Event | BuiltinKind::EventsEvent) => {}
+        Some(BuiltinKind::Namespace) => {
             errors.extend(created(resource, new));
             errors.extend(changes(old, new));
         }
-        "ConfigMap" | "Secret" | "ServiceAccount" => {
+        Some(kind @ (BuiltinKind::ConfigMap | BuiltinKind::Secret | BuiltinKind::ServiceAccount)) => {
             errors.extend(changes(old, new));
-            let kind = BuiltinKind::of(&resource.api_version(), kind);
-            errors.extend(kind.map(|kind| kind.update_errors(old, new)).unwrap_or_default());
+            errors.extend(kind.update_errors(old, new));
             errors.extend(created(resource, new));
         }
-        _ => errors.extend(changes(old, new)),
+        kind => {
+            errors.extend(changes(old, new));
+            errors.extend(kind.map(|kind| kind.data_errors(new)).unwrap_or_default());
+        }
     }
     errors
 }

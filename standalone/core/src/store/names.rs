@@ -48,7 +48,7 @@ fn is_name_part(text: &str) -> bool {
 }
 
 /// The rules about names count in characters, in kube-apiserver's words, those about labels in bytes. Both mean bytes.
-fn longer(longest: usize) -> String {
+pub(crate) fn longer(longest: usize) -> String {
     format!("must be no more than {longest} characters")
 }
 
@@ -81,8 +81,20 @@ pub fn name(rule: NameRule, text: &str) -> Vec<String> {
     }
 }
 
+/// What is wrong with a name of which nothing is demanded but that it is one part of a path.
+pub fn path_part(text: &str) -> Vec<String> {
+    match text {
+        "." | ".." => vec![format!("may not be '{text}'")],
+        _ => ['/', '%']
+            .into_iter()
+            .filter(|letter| text.contains(*letter))
+            .map(|letter| format!("may not contain '{letter}'"))
+            .collect(),
+    }
+}
+
 /// What is wrong with the key of a label or an annotation, or with a finalizer.
-fn qualified(text: &str) -> Vec<String> {
+pub(crate) fn qualified(text: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut parts = text.split('/');
     let part = match (parts.next(), parts.next(), parts.next()) {

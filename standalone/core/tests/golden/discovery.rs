@@ -50,7 +50,7 @@ fn served_here(resources: &Resources, mut answer: Value) -> Value {
             let name = name_of(&one["name"]);
             let (plural, subresource) = name.split_once('/').unwrap_or((&name, ""));
             let here = resources.get(&group, &version, plural).is_some();
-            here && matches!(subresource, "" | "status" | "scale")
+            here && matches!(subresource, "" | "finalize" | "status" | "scale")
         });
         let mut kept: Vec<Value> = kept.collect();
         // The API server lists custom resources in no order, but each before its subresources.
@@ -60,10 +60,11 @@ fn served_here(resources: &Resources, mut answer: Value) -> Value {
     answer
 }
 
-/// `finalize` of a namespace and `token` of a service account are for parts of a cluster that are not here.
+/// `token` of a service account is for parts of a cluster that are not here.
 fn without_other_subresources(resource: &mut Value) {
     if let Some(subresources) = resource.get_mut("subresources").and_then(Value::as_array_mut) {
-        subresources.retain(|one| ["status", "scale"].iter().any(|known| one["subresource"] == *known));
+        subresources
+            .retain(|one| ["finalize", "status", "scale"].iter().any(|known| one["subresource"] == *known));
         if subresources.is_empty() {
             resource.as_object_mut().expect("an object").remove("subresources");
         }

@@ -102,7 +102,7 @@ impl ApiRequest<'_> {
         let schema = self.api.schemas.of(resource);
         schema.prepare(&mut new);
         definitions::may_write(resource, Some(&old), &new)?;
-        warnings.extend(schema.checked(resource, Some(&old), &mut new, part)?);
+        warnings.extend(schema.checked(self.resource(), Some(&old), &mut new, part)?);
         Ok((update::decide(resource, stored, &old, new)?, warnings))
     }
 
