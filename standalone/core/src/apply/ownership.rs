@@ -33,6 +33,7 @@ impl Ownership<'_> {
         new: &Value,
         managed: &mut Managed,
     ) -> Result<FieldSet, String> {
+        self.reconcile(managed);
         let comparison = self.compare(live, new)?;
         self.transfer(&comparison, managed, None);
         Ok(comparison.changed().difference(&comparison.removed).without(self.reset))
@@ -47,6 +48,7 @@ impl Ownership<'_> {
         owner: &Owner,
         force: bool,
     ) -> Result<Option<Value>, Failure> {
+        self.reconcile(managed);
         let merged = merge(live, config, self.types)
             .map_err(|problem| Failure::Other(format!("failed to merge config: {problem}")))?;
         let fields = fields_of(config, self.types).without(self.reset);
@@ -63,6 +65,13 @@ impl Ownership<'_> {
         }
         self.transfer(&comparison, managed, Some(owner));
         Ok((*live != new).then_some(new))
+    }
+
+    /// What was owned by an earlier schema is owned by this one.
+    fn reconcile(&self, managed: &mut Managed) {
+        for owned in managed.owners.values_mut().filter(|owned| owned.api_version == self.api_version) {
+            owned.fields = owned.fields.with_atomic_wholes(self.types);
+        }
     }
 
     fn compare(&self, live: &Value, new: &Value) -> Result<Comparison, String> {

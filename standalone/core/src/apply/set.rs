@@ -129,6 +129,22 @@ impl FieldSet {
         Self { nodes: nodes.collect() }
     }
 
+    /// The same set, where who owns a part of what the type has as one value owns all of it: it was written when the schema had it by
+    /// its parts.
+    pub(crate) fn with_atomic_wholes(&self, types: Type<'_>) -> Self {
+        let atom = types.atom();
+        let nodes = self.nodes.iter().map(|(element, node)| {
+            let next = match element {
+                Element::Field(name) => atom.map.map_or(Type::Unknown, |map| map.member(name).1),
+                _ => atom.list.map_or(Type::Unknown, |list| list.item),
+            };
+            let is_whole = next.is_atomic() && !node.below.is_empty();
+            let below = if is_whole { Self::default() } else { node.below.with_atomic_wholes(next) };
+            (element.clone(), Node { member: node.member || is_whole, below })
+        });
+        Self { nodes: nodes.collect() }
+    }
+
     /// All paths, those of a level before those below it.
     pub(crate) fn paths(&self) -> Vec<Vec<Element>> {
         let mut paths = Vec::new();

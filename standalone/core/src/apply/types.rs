@@ -80,6 +80,14 @@ impl<'s> Type<'s> {
         }
     }
 
+    /// Whether a value that has parts is owned as one.
+    pub(crate) fn is_atomic(self) -> bool {
+        let Atom { map, list, .. } = self.atom();
+        (map.is_some() || list.is_some())
+            && map.is_none_or(|map| map.atomic)
+            && list.is_none_or(|list| *list.kind == ListType::Atomic)
+    }
+
     /// What a value of the type is; as far as the value does not say it, an object before a scalar before a list.
     pub(crate) fn shape(self, value: Option<&Value>) -> Option<Shape<'s>> {
         self.atom().narrowed(value).first()

@@ -5,10 +5,17 @@ use proptest::prelude::*;
 use super::*;
 use crate::apply::keep_times;
 
+mod schema_changes;
+
 const THEN: &str = "2026-01-01T00:00:00Z";
 const NOW: &str = "2026-01-01T00:00:10Z";
 
 fn schema() -> Schema {
+    schema_with(&json!({"type": "array", "items": {"type": "string"}}))
+}
+
+/// The schema, with this one of `spec.atomic`.
+fn schema_with(atomic: &Value) -> Schema {
     Schema::parse(&json!({"type": "object", "properties": {
         "apiVersion": {"type": "string"}, "kind": {"type": "string"},
         "metadata": {"type": "object", "properties": {"name": {"type": "string"}, "uid": {"type": "string"},
@@ -19,7 +26,7 @@ fn schema() -> Schema {
             "set": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"},
             "map": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"],
                 "items": {"type": "object", "properties": {"k": {"type": "string"}, "v": {"type": "integer"}}}},
-            "atomic": {"type": "array", "items": {"type": "string"}}}},
+            "atomic": atomic}},
         "status": {"type": "object", "properties": {"phase": {"type": "string"}}}}}))
     .unwrap()
 }
