@@ -7,6 +7,7 @@
 //!
 //! What was made for the directory carries [`LABEL`], set by [`MANAGER`] in the very request that made it: nothing else is pruned.
 
+mod change;
 mod drift;
 mod mistake;
 mod owned;
@@ -21,7 +22,8 @@ use serde_json::Value;
 
 use crate::resource::{Resource, Resources, Verb};
 
-pub use drift::{Change, Drift, PutBack, WatchLine, watch_line};
+pub use change::{Change, WatchLine, watch_line};
+pub use drift::{Drift, PutBack};
 pub use owned::{is_owned, labelled, prunable};
 pub use plan::{Plan, plan};
 
