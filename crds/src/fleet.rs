@@ -32,6 +32,17 @@ pub(crate) const SOME_MOVE: Rule = Rule {
     message: "maxSurge and maxUnavailable must not both be 0: no instance could be replaced",
 };
 
+pub(crate) const TYPES_ONCE: Rule = Rule {
+    cel: "self.all(a, self.exists_one(b, a == b))",
+    message: "instanceTypes must name each type once",
+};
+pub(crate) const SUBNETS_ONCE: Rule =
+    Rule { cel: "self.all(a, self.exists_one(b, a == b))", message: "subnetIds must name each subnet once" };
+pub(crate) const GROUPS_ONCE: Rule = Rule {
+    cel: "self.all(a, self.exists_one(b, a == b))",
+    message: "securityGroupIds must name each security group once",
+};
+
 fn fleet_rules(schema: &mut Schema) {
     exactly_one_of(schema, &["replicas", "enroll"]);
     for rule in [&LAUNCH_NEEDS, &ENROLL_ALONE] {
@@ -64,14 +75,17 @@ fn instance_types(schema: &mut Schema) {
         20,
         json!({ "type": "string", "pattern": "^[a-z0-9-]+\\.[a-z0-9-]+$", "maxLength": 64 }),
     );
+    add_rule(schema, &TYPES_ONCE);
 }
 
 fn subnets(schema: &mut Schema) {
     strings(schema, 0, 16, json!({ "type": "string", "pattern": "^subnet-[0-9a-f]+$", "maxLength": 64 }));
+    add_rule(schema, &SUBNETS_ONCE);
 }
 
 fn security_groups(schema: &mut Schema) {
     strings(schema, 0, 16, json!({ "type": "string", "pattern": "^sg-[0-9a-f]+$", "maxLength": 64 }));
+    add_rule(schema, &GROUPS_ONCE);
 }
 
 fn ignored_ips(schema: &mut Schema) {
@@ -171,8 +185,8 @@ pub struct UserDataPart {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Capacity {
-    /// The instance types that will do, 1 to 20, of those that the class allows; as the class says when absent. EC2 takes the
-    /// cheapest that it has.
+    /// The instance types that will do, 1 to 20, each once, of those that the class allows; as the class says when absent. EC2
+    /// takes the cheapest that it has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = instance_types)]
     pub instance_types: Vec<String>,
@@ -182,7 +196,7 @@ pub struct Capacity {
 }
 
 /// How instances are paid for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[schemars(transform = plain_enum)]
 pub enum Purchase {
     /// At the regular price.
@@ -221,13 +235,14 @@ pub struct Image {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Network {
-    /// The security groups, at most 16. Those of the class when a fleet names none, and the VPC's default group when the
+    /// The security groups, at most 16, each once. Those of the class when a fleet names none, and the VPC's default group when the
     /// class names none either.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = security_groups)]
     pub security_group_ids: Vec<String>,
-    /// The subnets, at most 16, all of one VPC; instances may be in any of them. Those of the class when a fleet names none,
-    /// and the default VPC's when the class names none either.
+    /// The subnets, at most 16, each once, all of one VPC. Instances are spread over their availability zones; of several in one
+    /// zone the one with most free addresses is used. Those of the class when a fleet names none, and the default VPC's when the
+    /// class names none either.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = subnets)]
     pub subnet_ids: Vec<String>,

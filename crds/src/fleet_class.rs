@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::columns::{age, text, wide};
-use crate::fleet::Network;
+use crate::fleet::{Network, TYPES_ONCE};
 use crate::iam::policy_arns;
 use crate::namespaces::AllowedNamespaces;
 
@@ -43,6 +43,7 @@ fn list(schema: &mut Schema, min: usize, items: serde_json::Value) {
 fn type_patterns(schema: &mut Schema) {
     let item = json!({ "type": "string", "pattern": r"^([a-z0-9-]+\.([a-z0-9-]+|[a-z0-9-]*\*)|[a-z0-9-]*\*)$", "maxLength": 64 });
     list(schema, 0, item);
+    add_rule(schema, &TYPES_ONCE);
 }
 
 fn image_ids(schema: &mut Schema) {

@@ -28,9 +28,10 @@ use crate::virtual_router::VirtualRouterResourceSpec;
 use crate::virtual_service::VirtualServiceResourceSpec;
 
 mod canary;
+mod once;
 
 /// Every rule that a spec by itself may break.
-pub const RULES: [&Rule; 28] = [
+pub const RULES: [&Rule; 31] = [
     &mesh::OBSERVED_AS_IT_IS,
     &management::TAG_KEY_LENGTH,
     &management::TAG_KEY_RESERVED,
@@ -43,6 +44,9 @@ pub const RULES: [&Rule; 28] = [
     &fleet::ENROLL_ALONE,
     &gateway_fleet::ENROLL_ALONE,
     &fleet::SOME_MOVE,
+    &fleet::TYPES_ONCE,
+    &fleet::SUBNETS_ONCE,
+    &fleet::GROUPS_ONCE,
     &fleet_class::TAG_KEYS_FREE,
     &fleet_class::NAMESPACE_WITHIN,
     &namespaces::SELECTOR_GIVEN,
@@ -229,6 +233,8 @@ impl Judged for FleetClassSpec {
         if let Some(key) = self.tag_keys.iter().find(|key| is_reserved(key)) {
             found.broken("spec.tagKeys", &fleet_class::TAG_KEYS_FREE, key);
         }
+        once::each("spec.instanceTypes", &self.instance_types, &fleet::TYPES_ONCE, found);
+        once::networked("spec.network", self.network.as_ref(), found);
         let in_all = self.limits.instances;
         if let Some(of_one) = self.limits.instances_per_namespace.filter(|of_one| *of_one > in_all) {
             found.broken("spec.limits", &fleet_class::NAMESPACE_WITHIN, format!("{of_one} of {in_all}"));
@@ -322,6 +328,7 @@ fn fleet_members(given: &Fleet, found: &mut Violations) {
     if given.enroll.is_some() {
         alone(&fleet::ENROLL_ALONE, &beside, found);
     }
+    once::launched(given.capacity.as_ref(), given.network.as_ref(), found);
     some_move(given.rollout, found);
 }
 
@@ -336,6 +343,7 @@ fn gateway_fleet_members(given: &GatewayFleet, found: &mut Violations) {
     if given.enroll.is_some() {
         alone(&gateway_fleet::ENROLL_ALONE, &beside, found);
     }
+    once::launched(given.capacity.as_ref(), given.network.as_ref(), found);
     some_move(given.rollout, found);
 }
 

@@ -75,6 +75,10 @@ pub fn class_of(code: &str, message: &str, status: u16) -> FailureClass {
         | "InstanceLimitExceeded"
         | "VcpuLimitExceeded"
         | "MaxSpotInstanceCountExceeded"
+        | "MaxFleetCountExceeded"
+        | "InsufficientHostCapacity"
+        | "UnfulfillableCapacity"
+        | "SpotMaxPriceTooLow"
         | "InsufficientInstanceCapacity"
         | "InsufficientFreeAddressesInSubnet" => FailureClass::Limit,
         "TooManyRequestsException"

@@ -69,7 +69,10 @@ impl Ssm {
     /// Whether a request was sent, and the value of the parameter.
     async fn get_parameter(&self, name: &str) -> (bool, Result<String, Failure>) {
         let config = &self.connection.shared().await.config;
-        let region = self.connection.region().await;
+        let region = match self.connection.region(OPERATION).await {
+            Ok(region) => region,
+            Err(failure) => return (false, Err(failure)),
+        };
         let input = json!({ "Name": name });
         let answer = GET_PARAMETER.call(config, &region, &self.http.connector(), &input, BOUNDS).await;
         (

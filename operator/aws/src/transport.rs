@@ -25,6 +25,9 @@ use crate::write_hook::{Write, WriteHooks, WriteTarget};
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a call may take with all its retries.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one attempt of a launch may take, and how much longer for each instance.
+const LAUNCH_TIMEOUT: Duration = Duration::from_secs(60);
+const LAUNCH_TIMEOUT_EACH: Duration = Duration::from_millis(300);
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -34,6 +37,18 @@ pub fn timeouts() -> TimeoutConfig {
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .operation_timeout(OPERATION_TIMEOUT)
+        .build()
+}
+
+/// The limits of a launch of `count` instances. EC2 answers when all of them are launched, which takes tens of seconds for
+/// hundreds; a launch that was given up is asked for again with its token, and waited for as long.
+pub fn launch_timeouts(count: i32) -> TimeoutConfig {
+    let count = u32::try_from(count).unwrap_or_default();
+    let attempt = LAUNCH_TIMEOUT.saturating_add(LAUNCH_TIMEOUT_EACH.saturating_mul(count));
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(attempt.saturating_mul(2))
         .build()
 }
 

@@ -23,7 +23,7 @@ mod together;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fleetmesh_core::fleet::Ledger;
+use fleetmesh_core::fleet::{Exhausted, Ledger};
 use fleetmesh_core::{Grants, Object, ObjectKey};
 use fleetmesh_model::{Kind, ResourceId};
 
@@ -60,6 +60,8 @@ struct CacheInner {
     actions: rollouts::Pending,
     /// What all fleets launched of their classes. What a node launched a moment ago counts on when the node is gone.
     ledger: Ledger,
+    /// What EC2 was out of a moment ago, for all fleets.
+    exhausted: Exhausted,
 }
 
 impl Cache {

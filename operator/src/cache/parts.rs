@@ -1,10 +1,11 @@
 //! What the identity and the fleet of a virtual node remember, and what they count together: roles, and launches. No I/O.
 
-use fleetmesh_core::fleet::Grant;
 use fleetmesh_core::fleet::limits::{Ask, Ledger, TaggedInstance};
+use fleetmesh_core::fleet::{Exhausted, Grant, ZoneLaunch};
 use fleetmesh_core::iam::RoleLimits;
 use fleetmesh_core::{Finding, Object};
 use fleetmesh_crds::IamStatus;
+use fleetmesh_crds::fleet::Purchase;
 use fleetmesh_crds::fleet_class::ClassLimits;
 use jiff::Timestamp;
 
@@ -67,6 +68,19 @@ impl Cache {
     /// Begins to count launches anew: this process decides since `since`, and whoever did before it may have launched up to then.
     pub fn count_launches(&self, since: Timestamp) {
         self.lock().ledger = Ledger::new(since);
+    }
+
+    /// What EC2 was out of a moment ago.
+    pub fn exhausted(&self) -> Exhausted {
+        self.lock().exhausted.clone()
+    }
+
+    /// Notes what launches say about EC2's capacity, for all fleets.
+    pub fn note_capacity(&self, launches: &[ZoneLaunch], purchase: Purchase, now: Timestamp) {
+        let mut inner = self.lock();
+        for launch in launches {
+            inner.exhausted.note(launch, purchase, now);
+        }
     }
 
     /// Reads or notes in the ledger of launches what concerns the fleet of `object`. Once that is gone nothing begins there for it.

@@ -16,6 +16,7 @@ use fleetmesh_testbed::stack::Stack;
 use serde_json::json;
 
 use crate::account::MotoAccount;
+use crate::front::AwsFront;
 use crate::permissions;
 use crate::space::Space;
 
@@ -42,6 +43,8 @@ pub const IDENTITIES: [&str; 7] = [
 /// A running bed. Fields are dropped in this order: whoever depends on another goes first.
 pub struct AwsBed {
     pub operator: Operator,
+    /// Where operator and control plane find AWS: moto with AWS's manners.
+    pub front: Arc<AwsFront>,
     pub moto: Moto,
     /// What the operator signs with; the generated policy says what it may.
     pub operator_key: MotoKey,
@@ -60,17 +63,12 @@ impl AwsBed {
 
     /// A bed of a test's own.
     pub async fn start(name: &str) -> Self {
-        Self::start_behind(name, |moto| moto.to_owned(), &[]).await
+        Self::start_with(name, &[]).await
     }
 
-    /// The same, whose operator has `environment` and which finds AWS at what `front` makes of moto's address, as its
-    /// control plane does.
-    pub async fn start_behind(
-        name: &str,
-        front: impl FnOnce(&str) -> String,
-        environment: &[(&str, &str)],
-    ) -> Self {
-        Self::start_between(name, |app_mesh| app_mesh.to_owned(), front, "2s", environment).await
+    /// The same, whose operator has `environment`.
+    pub async fn start_with(name: &str, environment: &[(&str, &str)]) -> Self {
+        Self::start_between(name, |app_mesh| app_mesh.to_owned(), "2s", environment).await
     }
 
     /// The same, whose operator finds App Mesh at what `app_mesh` makes of the control plane's address, and looks for
@@ -78,7 +76,6 @@ impl AwsBed {
     pub async fn start_between(
         name: &str,
         app_mesh: impl FnOnce(&str) -> String,
-        front: impl FnOnce(&str) -> String,
         drift_interval: &str,
         environment: &[(&str, &str)],
     ) -> Self {
@@ -87,7 +84,8 @@ impl AwsBed {
         moto.boundary().await.unwrap();
         let operator_key = moto.user("operator", &permissions::generated().await).await.unwrap();
         let looker = moto.user("control-plane", &permissions::of_control_plane()).await.unwrap();
-        let aws = front(&moto.endpoint());
+        let front = Arc::new(AwsFront::start().await);
+        let aws = front.before(&moto.endpoint());
         let often = Launch::with(["--cloud-map-interval", "200ms"]);
         let looks = often.envs(variables(&aws)).envs(looker.variables());
         let control_plane = ControlPlane::launch(&run, looks).await.unwrap();
@@ -103,7 +101,7 @@ impl AwsBed {
         // Whoever opted in may be enrolled.
         let members = json!({ "enrollTags": {} });
         fleet_class::apply_default(&kubectl, &run, &members).await.unwrap();
-        Self { operator, moto, operator_key, control_plane, kubectl, _cluster: cluster, run }
+        Self { operator, front, moto, operator_key, control_plane, kubectl, _cluster: cluster, run }
     }
 
     /// The AWS account.

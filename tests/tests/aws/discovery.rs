@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetmesh_testbed::moto::Moto;
@@ -89,8 +90,8 @@ async fn callers_find_an_instance_when_it_serves_and_until_before_it_ends() {
     if !userns::wanted() {
         return;
     }
-    let front = AwsFront::start().await;
-    let bed = AwsBed::start_behind("found", |moto| front.before(moto), &[]).await;
+    let bed = AwsBed::start("found").await;
+    let front = Arc::clone(&bed.front);
     let space = bed.space("found").await;
     let mut joiner = Joiner::by_address(&bed).await;
     let (service, subnet) = (make_service(&bed.moto).await, loopback_subnet(&bed.moto).await);

@@ -1,5 +1,7 @@
 //! What AWS refuses or loses: each gives a reason of its own, and nothing twice.
 
+use std::sync::Arc;
+
 use fleetmesh_testbed::{http, wait};
 use serde_json::{Value, json};
 
@@ -8,8 +10,8 @@ use crate::front::{AwsFront, Manner};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refusals_and_lost_replies_have_reasons_and_make_nothing_twice() {
-    let front = AwsFront::start().await;
-    let bed = AwsBed::start_behind("aws-front", |moto| front.before(moto), &[]).await;
+    let bed = AwsBed::start("aws-front").await;
+    let front = Arc::clone(&bed.front);
     let (space, account) = (bed.space("front").await, bed.account());
     let cases = [
         ("denied", "CreateRole", Manner::Refuses(403, "AccessDenied"), "AccessDenied"),

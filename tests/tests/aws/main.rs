@@ -28,3 +28,4 @@ mod permissions;
 mod refused;
 mod space;
 mod taken;
+mod zones;

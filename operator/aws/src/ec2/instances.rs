@@ -132,11 +132,24 @@ impl Ec2 {
         call!(self.0, write, "CreateTags", request).map(|_| ())
     }
 
-    /// Terminates instances.
+    /// Terminates instances. Where EC2 rejects the request for what one of them is, as for one that is protected from termination,
+    /// the others are terminated all the same.
     ///
     /// # Errors
-    /// `Unsettled` when one does not exist; none is terminated then.
+    /// `Unsettled` when one does not exist; none is terminated then. `Invalid` of the first that cannot be terminated.
     pub async fn terminate(&self, ids: &[String]) -> Result<(), Failure> {
+        match self.terminate_all(ids).await {
+            Err(failure) if failure.class == FailureClass::Invalid && ids.len() > 1 => {}
+            outcome => return outcome,
+        }
+        let mut outcome = Ok(());
+        for id in ids {
+            outcome = outcome.and(self.terminate_all(std::slice::from_ref(id)).await);
+        }
+        outcome
+    }
+
+    async fn terminate_all(&self, ids: &[String]) -> Result<(), Failure> {
         let client = self.client().await;
         let request = client.terminate_instances().set_instance_ids(Some(ids.to_vec()));
         call!(self.0, write, "TerminateInstances", request).map(|_| ())

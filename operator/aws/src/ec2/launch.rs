@@ -1,5 +1,6 @@
 //! Launch templates, and launching from them.
 
+use aws_sdk_ec2::Config;
 use aws_sdk_ec2::types::{
     CreateFleetError, DefaultTargetCapacityType, FleetLaunchTemplateConfigRequest,
     FleetLaunchTemplateOverridesRequest, FleetLaunchTemplateSpecificationRequest,
@@ -10,8 +11,8 @@ use aws_sdk_ec2::types::{
     RequestLaunchTemplateData, ResourceType, SpotAllocationStrategy, SpotOptionsRequest,
     TargetCapacitySpecificationRequest,
 };
-use fleetmesh_core::fleet::{Template, TemplateContent, Version};
-use fleetmesh_core::{Failure, FailureClass};
+use fleetmesh_core::Failure;
+use fleetmesh_core::fleet::{LaunchError, Template, TemplateContent, Version};
 use fleetmesh_crds::fleet::Purchase;
 use fleetmesh_crds::fleet_class::ClassVolume;
 use fleetmesh_model::tag::Tags;
@@ -19,6 +20,7 @@ use fleetmesh_model::tag::Tags;
 use super::{Ec2, is_absent, read_tags, specification, tags};
 use crate::connection::call;
 use crate::error::class_of;
+use crate::transport::launch_timeouts;
 
 /// The launch that `CreateFleet` was asked for.
 #[derive(Clone, Debug)]
@@ -33,8 +35,8 @@ pub struct Launch<'a> {
     pub instance_types: &'a [String],
     /// How they are paid for.
     pub purchase: Purchase,
-    /// The subnets; the default VPC's when empty.
-    pub subnets: &'a [String],
+    /// The subnet; one of the default VPC's when `None`.
+    pub subnet: Option<&'a str>,
     /// The tags of the instances and of EC2's record of the launch.
     pub tags: &'a Tags,
     /// The client token.
@@ -46,8 +48,8 @@ pub struct Launch<'a> {
 pub struct Launched {
     /// The instances.
     pub instances: Vec<String>,
-    /// Why there are fewer than were asked for, in EC2's words.
-    pub short: Option<Failure>,
+    /// What EC2 could not do meanwhile, each pool and reason once. There may be some although all instances are there.
+    pub errors: Vec<LaunchError>,
 }
 
 impl Ec2 {
@@ -200,41 +202,43 @@ impl Ec2 {
             .tag_specifications(specification(ResourceType::Instance, launch.tags))
             // The record of the launch, too: our policy allows to make none without our cluster's tag.
             .tag_specifications(specification(ResourceType::Fleet, launch.tags));
-        let answer = call!(self.0, write, "CreateFleet", request)?;
+        let patient = Config::builder().timeout_config(launch_timeouts(launch.count));
+        let answer = call!(self.0, write, "CreateFleet", request, patient)?;
         let instances = answer.instances().iter().flat_map(|fleet| fleet.instance_ids().to_vec()).collect();
-        Ok(Launched { instances, short: short(answer.errors()) })
+        Ok(Launched { instances, errors: errors(answer.errors()) })
     }
 }
 
-/// The errors of a launch as one failure: each type and subnet that EC2 tried has one, most of them the same.
-fn short(errors: &[CreateFleetError]) -> Option<Failure> {
-    let words = |error: &CreateFleetError| {
+/// The errors of a launch, each once.
+fn errors(errors: &[CreateFleetError]) -> Vec<LaunchError> {
+    let read = |error: &CreateFleetError| {
         let (code, message) = (error.error_code()?, error.error_message().unwrap_or_default());
-        Some((class_of(code, message, 400), format!("{code}: {message}")))
+        let pool = error.launch_template_and_overrides().and_then(|pool| pool.overrides());
+        let instance_type = pool.and_then(|pool| pool.instance_type()).map(|name| name.as_str().to_owned());
+        Some(LaunchError {
+            class: class_of(code, message, 400),
+            code: code.to_owned(),
+            message: message.to_owned(),
+            instance_type,
+        })
     };
-    let mut errors: Vec<(FailureClass, String)> = errors.iter().filter_map(words).collect();
+    let mut errors: Vec<LaunchError> = errors.iter().filter_map(read).collect();
     errors.sort();
     errors.dedup();
-    let class = errors.first()?.0;
-    let message = errors.into_iter().map(|(_, words)| words).collect::<Vec<_>>().join("; ");
-    Some(Failure { class, operation: "CreateFleet".to_owned(), message })
+    errors
 }
 
-/// Any of the types in any of the subnets.
+/// Any of the types in the subnet.
 fn config(launch: &Launch<'_>) -> FleetLaunchTemplateConfigRequest {
     let template = FleetLaunchTemplateSpecificationRequest::builder()
         .launch_template_id(launch.template)
         .version(launch.version.to_string())
         .build();
-    let subnets: Vec<Option<&String>> =
-        if launch.subnets.is_empty() { vec![None] } else { launch.subnets.iter().map(Some).collect() };
-    let overrides = launch.instance_types.iter().flat_map(|instance_type| {
-        subnets.iter().map(|subnet| {
-            FleetLaunchTemplateOverridesRequest::builder()
-                .instance_type(InstanceType::from(instance_type.as_str()))
-                .set_subnet_id(subnet.cloned())
-                .build()
-        })
+    let overrides = launch.instance_types.iter().map(|instance_type| {
+        FleetLaunchTemplateOverridesRequest::builder()
+            .instance_type(InstanceType::from(instance_type.as_str()))
+            .set_subnet_id(launch.subnet.map(ToOwned::to_owned))
+            .build()
     });
     FleetLaunchTemplateConfigRequest::builder()
         .launch_template_specification(template)

@@ -4,6 +4,7 @@ mod images;
 mod instances;
 mod launch;
 mod profiles;
+mod subnets;
 
 use std::sync::Arc;
 

@@ -178,6 +178,7 @@ const OF_OTHERS: &[Permission] = &[
     allow("ec2", "DescribeInstances", ANY, When::Always),
     allow("ec2", "DescribeLaunchTemplateVersions", ANY, When::Always),
     allow("ec2", "DescribeLaunchTemplates", ANY, When::Always),
+    allow("ec2", "DescribeSubnets", ANY, When::Always),
     allow("ec2", "DisassociateIamInstanceProfile", INSTANCE, When::Dismisses),
     allow("ec2", "ModifyLaunchTemplate", KEPT, When::Ours),
     allow("ec2", "RunInstances", INSTANCE, When::Launches),

@@ -1,5 +1,7 @@
 //! The decision about a fleet. Total: what cannot be made is a finding, not an error. Pure.
 
+use std::collections::BTreeSet;
+
 use fleetmesh_api::tags::{CLASS_TAG, DRAINING_TAG, LAUNCH_TAG, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
 use fleetmesh_crds::fleet::Fleet;
 use fleetmesh_crds::{FleetStatus, Reason};
@@ -18,6 +20,7 @@ use super::tagging;
 use super::template::{self, TemplateContent};
 use super::user_data;
 use super::version;
+use super::zones::{Pools, Share, nothing_left, spread, zones};
 use crate::object::Object;
 use crate::owner;
 use crate::token::digest;
@@ -166,13 +169,14 @@ fn launch(observed: &ObservedFleet, input: &Input<'_>, wanted: &WantedFleet<'_>)
     let members = members(observed, decision.hash.as_ref(), input.now);
     decision.steps.extend(cloud_map::register(observed, &members, input.object));
     let Move { launch, end } = scale(&members, demand);
+    decision.missing = launch;
     decision.steps.extend(ends(observed, &end, input.now));
     let granted = input.grant.map_or(launch, |grant| grant.count.min(launch));
     if launch > 0 && input.settling {
         decision.waits = Some("EC2 to show what was launched before".to_owned());
     } else if granted > 0 {
         let source = AmiSource { template: &template.id, version, hash: decision.hash.clone() };
-        decision.steps.push(launch_step(observed, input, wanted, source, granted));
+        place(observed, input, wanted, &source, &members, granted, &mut decision);
     }
     if let Some(reached) = input.grant.and_then(|grant| grant.reached.as_ref()).filter(|_| granted < launch) {
         decision.refused = Some((Reason::ClassLimitReached, limited(reached, admitted, launch - granted)));
@@ -240,29 +244,65 @@ struct AmiSource<'a> {
     hash: Option<String>,
 }
 
-fn launch_step(
+/// Adds to `decision` the launches of `count` instances, one for each zone that gets some.
+fn place(
     observed: &ObservedFleet,
     input: &Input<'_>,
     wanted: &WantedFleet<'_>,
-    source: AmiSource<'_>,
+    source: &AmiSource<'_>,
+    members: &[FleetMember<'_>],
     count: i32,
+    decision: &mut FleetDecision,
+) {
+    let Some(subnets) = &observed.subnets else {
+        decision.asks_zones = true;
+        decision.waits = Some("the subnets' zones".to_owned());
+        return;
+    };
+    let capacity = wanted.fleet.capacity.clone().unwrap_or_default();
+    let pools = Pools {
+        types: &capacity.instance_types,
+        purchase: capacity.purchase,
+        exhausted: input.exhausted,
+        now: input.now,
+    };
+    let zones = zones(subnets, members, pools);
+    let shares = spread(zones.clone(), count);
+    if shares.is_empty() {
+        let words = nothing_left(&zones, pools);
+        decision.waits = Some(words.clone());
+        decision.starved = Some(words);
+    }
+    let numbers = unused_numbers(observed, input.object);
+    decision
+        .steps
+        .extend(numbers.zip(shares).map(|(launch, share)| launch_step(input, wanted, source, share, launch)));
+}
+
+fn launch_step(
+    input: &Input<'_>,
+    wanted: &WantedFleet<'_>,
+    source: &AmiSource<'_>,
+    share: Share,
+    launch: i64,
 ) -> FleetStep {
     let AmiSource { template, version, hash } = source;
-    let launch = launches(observed, input.object).saturating_add(1);
+    let Share { zone, count } = share;
     let mut tags = input.tags();
     tags.insert(TEMPLATE_VERSION_TAG.to_owned(), version.to_string());
-    tags.extend(hash.map(|hash| (TEMPLATE_HASH_TAG.to_owned(), hash)));
+    tags.extend(hash.clone().map(|hash| (TEMPLATE_HASH_TAG.to_owned(), hash)));
     tags.insert(LAUNCH_TAG.to_owned(), launch.to_string());
     tags.insert(CLASS_TAG.to_owned(), wanted.admitted.class.clone());
     let capacity = wanted.fleet.capacity.clone().unwrap_or_default();
     tags.entry("Name".to_owned()).or_insert_with(|| template::name(&input.object.id));
     FleetStep::Launch {
-        template: template.to_owned(),
-        version,
+        template: (*template).to_owned(),
+        version: *version,
         count,
-        instance_types: capacity.instance_types,
+        instance_types: zone.types,
         purchase: capacity.purchase,
-        subnets: wanted.fleet.network.clone().unwrap_or_default().subnet_ids,
+        zone: zone.name,
+        subnet: zone.subnet,
         tags,
         launch,
         token: digest(&[&input.object.uid, "launch", &launch.to_string()]),
@@ -273,6 +313,14 @@ fn launch_step(
 pub(super) fn launches(observed: &ObservedFleet, object: &Object) -> i64 {
     let reported = object.status.fleet().map_or(0, |FleetStatus { launches, .. }| *launches);
     observed.instances.iter().filter_map(Instance::launch).max().unwrap_or(0).max(reported)
+}
+
+/// The numbers of the next launches. One below a number that EC2 shows may have been asked for, too, and its instances not be
+/// shown yet: it is asked for again, which launches nothing twice.
+fn unused_numbers(observed: &ObservedFleet, object: &Object) -> impl Iterator<Item = i64> {
+    let reported = object.status.fleet().map_or(0, |FleetStatus { launches, .. }| *launches);
+    let shown: BTreeSet<i64> = observed.instances.iter().filter_map(Instance::launch).collect();
+    (reported.saturating_add(1)..).filter(move |launch| !shown.contains(launch))
 }
 
 /// The tag that marks instances as drained since `since`.

@@ -6,6 +6,7 @@ use fleetmesh_crds::Reason;
 use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;
 
+use super::capacity::Exhausted;
 use super::class::{Admitted, ClassRefusal};
 use super::limits::Grant;
 use super::plan::FleetStep;
@@ -29,6 +30,8 @@ pub struct Input<'a> {
     pub profile_arn: Option<&'a str>,
     /// Where instances run, and what their proxies connect to.
     pub place: &'a FleetPlace,
+    /// What EC2 was out of a moment ago.
+    pub exhausted: &'a Exhausted,
     /// Whether everything is to go.
     pub deleting: bool,
     /// How often a fleet in motion is looked at.
@@ -56,6 +59,12 @@ pub struct FleetDecision {
     pub unused: Option<i64>,
     /// What is reported and not mended.
     pub notices: Vec<Event>,
+    /// Whether instances are to be launched as soon as somebody looked which subnets there are.
+    pub asks_zones: bool,
+    /// How many instances are missing, whether or not they may be launched now.
+    pub missing: i32,
+    /// Why no zone has capacity, in words, when instances are to be launched and none has.
+    pub starved: Option<String>,
 }
 
 impl Input<'_> {
@@ -68,11 +77,12 @@ impl Input<'_> {
 }
 
 impl FleetDecision {
-    /// The launch among the steps: its number, and how many instances.
-    pub fn launch(&self) -> Option<(i64, i32)> {
-        self.steps.iter().find_map(|step| match step {
+    /// The launches among the steps: the number of each, and how many instances.
+    pub fn launches(&self) -> Vec<(i64, i32)> {
+        let launch = |step: &FleetStep| match step {
             FleetStep::Launch { launch, count, .. } => Some((*launch, *count)),
             _ => None,
-        })
+        };
+        self.steps.iter().filter_map(launch).collect()
     }
 }

@@ -3,6 +3,7 @@
 use fleetmesh_crds::ConditionType;
 
 use super::decision::{FleetDecision, Input};
+use super::launch::ZoneLaunch;
 use super::plan::FleetStep;
 use super::report::{FleetOutcome, named, unused};
 use crate::condition::Finding;
@@ -17,7 +18,12 @@ pub(super) fn events(
 ) -> Vec<Event> {
     let done = outcome.done.iter().filter_map(|step| event(step, outcome));
     let notices = decision.notices.iter().cloned();
-    done.chain(mended(outcome)).chain(notices).chain(ignored(decision, input, finding)).collect()
+    let beside = outcome.launched.iter().filter_map(beside);
+    done.chain(beside)
+        .chain(mended(outcome))
+        .chain(notices)
+        .chain(ignored(decision, input, finding))
+        .collect()
 }
 
 fn event(step: &FleetStep, outcome: &FleetOutcome) -> Option<Event> {
@@ -35,10 +41,12 @@ fn event(step: &FleetStep, outcome: &FleetOutcome) -> Option<Event> {
             );
             ("LaunchTemplateChanged", "Update", message)
         }
-        FleetStep::Launch { version, count, .. } => {
+        FleetStep::Launch { version, count, launch, zone, .. } => {
+            let came = outcome.launched.iter().find(|came| came.launch == *launch);
+            let place = zone.as_ref().map(|zone| format!(" in {zone}")).unwrap_or_default();
             let message = format!(
-                "asked for {count} instances of template version {version}: {}",
-                named(&outcome.launched)
+                "asked for {count} instances of template version {version}{place}: {}",
+                came.map(|came| named(&came.instances)).unwrap_or_default()
             );
             ("Launched", "Launch", message)
         }
@@ -56,6 +64,14 @@ fn event(step: &FleetStep, outcome: &FleetOutcome) -> Option<Event> {
         FleetStep::DeleteTemplate { template } => ("LaunchTemplateDeleted", "Delete", template.clone()),
     };
     Some(Event { severity: Severity::Normal, reason: reason.to_owned(), action, message })
+}
+
+/// The Event about a launch that gave all instances, while EC2 could not launch in each pool that it tried.
+fn beside(launch: &ZoneLaunch) -> Option<Event> {
+    let message = format!("all {} instances were launched. EC2 also says: {}", launch.asked, launch.words());
+    let reason = "LaunchedElsewhere".to_owned();
+    let event = Event { severity: Severity::Normal, reason, action: "Launch", message };
+    (!launch.is_short() && !launch.errors.is_empty()).then_some(event)
 }
 
 /// The Event about what somebody changed from outside.

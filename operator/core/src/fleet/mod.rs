@@ -8,12 +8,14 @@
 //! from which template and launch it came, so that a lost reply does no harm. Changes from outside to the template or to those tags
 //! are reverted. Pure.
 
+pub mod capacity;
 pub mod class;
 pub mod cloud_map;
 pub mod decide;
 pub mod decision;
 pub mod enroll;
 mod events;
+pub mod launch;
 pub mod limits;
 pub mod migrate;
 pub mod observed;
@@ -24,17 +26,21 @@ mod tagging;
 pub mod template;
 pub mod user_data;
 mod version;
+pub mod zones;
 
 pub use fleetmesh_instance::JoinOptions;
 
+pub use capacity::Exhausted;
 pub use class::{Admitted, ClassLookup, ClassRefusal, admit, admit_policies, is_ami_id, withheld};
 pub use decide::decide;
 pub use decision::{FleetDecision, Input};
+pub use launch::{LaunchError, ZoneLaunch};
 pub use limits::{Grant, Ledger};
 pub use observed::{
     Association, Checks, FleetProxies, Instance, InstanceState, ObservedFleet, Registered, Template, Version,
 };
 pub use plan::FleetStep;
-pub use report::{FleetOutcome, report, unseen};
+pub use report::{FailedStep, FleetOutcome, report, unseen};
 pub use template::TemplateContent;
 pub use user_data::FleetPlace;
+pub use zones::Subnet;

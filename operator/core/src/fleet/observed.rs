@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::owner::{is_of, share};
 
 use super::template::FORM;
+use super::zones::Subnet;
 
 /// Everything that a decision about a fleet depends on, besides the resource.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,6 +23,8 @@ pub struct ObservedFleet {
     pub image: Option<String>,
     /// Whose it is: the account, and the alias that EC2 has for it, if any; not looked for when nobody asks.
     pub image_owners: Vec<String>,
+    /// The subnets that instances may be launched in; `None` when nobody looked, which is needed for a launch only.
+    pub subnets: Option<Vec<Subnet>>,
     /// The instances that were launched for the fleet, also those that are terminated.
     pub instances: Vec<Instance>,
     /// Instances that were launched for the fleet and are tagged as another's since.

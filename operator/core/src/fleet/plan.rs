@@ -57,7 +57,7 @@ pub enum FleetStep {
         /// What it mends, in words, if it does.
         mends: Option<String>,
     },
-    /// Launch instances.
+    /// Launch instances in one zone.
     Launch {
         /// The template's id.
         template: String,
@@ -69,8 +69,10 @@ pub enum FleetStep {
         instance_types: Vec<String>,
         /// How they are paid for.
         purchase: Purchase,
-        /// Where.
-        subnets: Vec<String>,
+        /// The availability zone; `None` when EC2 is to choose it.
+        zone: Option<String>,
+        /// The subnet, which is in that zone; one of the default VPC's when `None`.
+        subnet: Option<String>,
         /// The tags of the instances.
         tags: Tags,
         /// The number of the launch.
@@ -137,6 +139,23 @@ impl FleetStep {
             _ => None,
         }
     }
+
+    /// Whether `failed`, a step of the same plan, has to succeed before this one is tried. All others go on without it.
+    pub fn needs(&self, failed: &Self) -> bool {
+        match (self, failed) {
+            // The next number is asked for when this one is answered: a lost reply would be passed over.
+            (Self::Launch { .. }, Self::Launch { .. }) => true,
+            // An instance that is not marked would be registered again.
+            (Self::Deregister { instance, .. }, Self::Drain { instances, .. }) => {
+                instances.contains(instance)
+            }
+            // Callers still find it.
+            (Self::Terminate { instances }, Self::Deregister { instance, .. }) => {
+                instances.contains(instance)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for FleetStep {
@@ -155,8 +174,9 @@ impl fmt::Display for FleetStep {
                 let keys: Vec<&str> = tags.keys().map(String::as_str).collect();
                 write!(f, "tag {resource} ({})", keys.join(", "))
             }
-            Self::Launch { template, version, count, launch, .. } => {
-                write!(f, "launch {count} of {template} version {version} (launch {launch})")
+            Self::Launch { template, version, count, launch, zone, .. } => {
+                let place = zone.as_ref().map(|zone| format!(" in {zone}")).unwrap_or_default();
+                write!(f, "launch {count} of {template} version {version}{place} (launch {launch})")
             }
             Self::Drain { instances, .. } => write!(f, "drain {}", instances.join(", ")),
             Self::Register { instance, .. } => write!(f, "register {instance}"),

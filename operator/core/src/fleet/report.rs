@@ -9,6 +9,7 @@ use super::decide::{launches, members};
 use super::decision::{FleetDecision, Input};
 use super::enroll::{EnrollStanding, standing};
 use super::events::events;
+use super::launch::ZoneLaunch;
 use super::observed::{FleetProxies, Instance, InstanceState, ObservedFleet};
 use super::plan::FleetStep;
 use super::scale::{FleetMember, Stage};
@@ -25,16 +26,39 @@ const NAMED: usize = 5;
 pub struct FleetOutcome {
     /// The steps that were done, in order.
     pub done: Vec<FleetStep>,
-    /// Why the step after them failed, if one did.
-    pub failed: Option<Failure>,
-    /// The instances that were launched.
-    pub launched: Vec<String>,
+    /// The steps that failed, in order. Steps that need none of them were done all the same.
+    pub failed: Vec<FailedStep>,
+    /// What came of each launch.
+    pub launched: Vec<ZoneLaunch>,
     /// Why EC2 launched fewer instances than it was asked for, in its own words, until it does.
     pub short: Option<String>,
     /// The launch whose client token is spent, whatever came of it.
     pub spent: Option<i64>,
     /// The launch template as a step left it: its id and newest version.
     pub template: Option<(String, i64)>,
+}
+
+/// A step that failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FailedStep {
+    /// The step.
+    pub step: FleetStep,
+    /// Why.
+    pub failure: Failure,
+}
+
+impl FleetOutcome {
+    /// All failures as one: of the class of the first, with what each says.
+    pub fn failure(&self) -> Option<Failure> {
+        let mut failure = self.failed.first()?.failure.clone();
+        for FailedStep { step: _, failure: more } in self.failed.iter().skip(1) {
+            let words = more.to_string();
+            if !failure.message.contains(&more.message) {
+                failure.message = format!("{}; {words}", failure.message);
+            }
+        }
+        Some(failure)
+    }
 }
 
 /// What came of the fleet in this reconcile; its status is `None` when nothing is left of it.
@@ -45,7 +69,7 @@ pub fn report(
     input: &Input<'_>,
 ) -> Part<FleetStatus> {
     let wanted = input.object.fleet().filter(|_| !input.deleting);
-    let failure = outcome.failed.clone();
+    let failure = outcome.failure();
     let tally = FleetTally::of(observed, decision, input);
     let left = wanted.is_some() || failure.is_some() || is_left(observed, outcome, input);
     let notes = format!("{}{}", unasked(observed, input), one_address(&tally, input));
@@ -238,7 +262,7 @@ fn finding(
     wanted: bool,
     notes: &str,
 ) -> Finding {
-    if let Some(failure) = &outcome.failed {
+    if let Some(failure) = &outcome.failure() {
         return failed(failure);
     }
     if let Some((reason, message)) = &decision.refused {
@@ -247,11 +271,13 @@ fn finding(
     let FleetTally { desired, ready, updated, failed, foreign, .. } = tally;
     let so_far =
         format!("{ready} of {desired} instances are ready, {updated} from the newest template version");
-    if let Some(words) = &outcome.short {
-        return Finding::fails(
-            Reason::LaunchFailed,
-            format!("EC2 says: {words}. {so_far}; the operator keeps trying"),
-        );
+    // Only while something is missing: what EC2 said about it is of no interest afterwards.
+    let short = outcome.short.as_ref().map(|words| format!("EC2 says: {words}. "));
+    let starved = decision.starved.as_ref().map(|words| format!("; waiting for {words}"));
+    if decision.missing > 0 && ready < desired && (short.is_some() || starved.is_some()) {
+        let (short, starved) = (short.unwrap_or_default(), starved.unwrap_or_default());
+        let message = format!("{short}{so_far}{starved}; the operator keeps trying");
+        return Finding::fails(Reason::LaunchFailed, message);
     }
     if !foreign.is_empty() {
         let message = format!(

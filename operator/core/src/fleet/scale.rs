@@ -1,6 +1,9 @@
 //! How many instances to launch and which to terminate, by the rules of a Kubernetes Deployment: the operator never runs more than
 //! replicas plus `maxSurge`, and never reduces the ready ones below replicas minus `maxUnavailable`. Pure.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::observed::{Checks, FleetProxies, Instance, InstanceState};
@@ -113,21 +116,41 @@ pub fn surplus(members: &[FleetMember<'_>], replicas: i32) -> Vec<String> {
 
 impl FleetMember<'_> {
     /// Whether it is one of those that are to stay.
-    fn fits(&self) -> bool {
+    pub(super) fn fits(&self) -> bool {
         self.updated && self.stage != Stage::Failed
     }
 }
 
-/// In the order in which instances are ended: those that serve least first, then the oldest.
+/// In the order in which instances are ended: those that serve least first, then those of the oldest version; of these the ones
+/// in the zone that has most left of the `wanted` ones, and then the oldest.
 fn in_order<'a, 'b>(
     members: &'a [FleetMember<'b>],
     wanted: fn(&FleetMember<'_>) -> bool,
 ) -> Vec<&'a FleetMember<'b>> {
-    let mut chosen: Vec<&FleetMember<'b>> = members.iter().filter(|member| wanted(member)).collect();
-    chosen.sort_by_key(|FleetMember { instance, serves: _, stage, updated: _ }| {
-        (*stage, instance.template_version(), instance.launched, &instance.id)
-    });
-    chosen
+    let mut left: Vec<&FleetMember<'b>> = members.iter().filter(|member| wanted(member)).collect();
+    let mut zones: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+    for member in &left {
+        *zones.entry(member.instance.az.as_deref()).or_default() += 1;
+    }
+    let mut ordered = Vec::with_capacity(left.len());
+    while let Some(index) = first(&left, &zones) {
+        let next = left.swap_remove(index);
+        if let Some(count) = zones.get_mut(&next.instance.az.as_deref()) {
+            *count -= 1;
+        }
+        ordered.push(next);
+    }
+    ordered
+}
+
+/// The place of the one that is ended next; `zones` are how many of `left` each zone has.
+fn first(left: &[&FleetMember<'_>], zones: &BTreeMap<Option<&str>, usize>) -> Option<usize> {
+    let key = |(_, member): &(usize, &&FleetMember<'_>)| {
+        let FleetMember { instance, serves: _, stage, updated: _ } = **member;
+        let fullness = zones.get(&instance.az.as_deref()).copied().unwrap_or_default();
+        (*stage, instance.template_version(), Reverse(fullness), instance.launched, instance.id.clone())
+    };
+    left.iter().enumerate().min_by_key(key).map(|(index, _)| index)
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fleetmesh_api::tags::{OWNER_CLUSTER_TAG, OWNER_UID_TAG};
 use fleetmesh_core::fleet::{
-    Checks, ClassLookup as FleetClass, FleetOutcome, FleetPlace, FleetProxies, FleetStep, Grant, Input,
-    Instance, InstanceState, JoinOptions, ObservedFleet, Template, Version, admit, decide, report,
+    Checks, ClassLookup as FleetClass, Exhausted, FailedStep, FleetOutcome, FleetPlace, FleetProxies,
+    FleetStep, Grant, Input, Instance, InstanceState, JoinOptions, ObservedFleet, Subnet, Template, Version,
+    ZoneLaunch, admit, decide, report,
 };
 use fleetmesh_core::owner::owner_tags;
 use fleetmesh_core::{Failure, FailureClass, Finding, Object, ObjectKey};
@@ -21,6 +22,12 @@ use jiff::{SignedDuration, Timestamp};
 const LATE: i64 = 4;
 /// How long an operator awaits what it launched, in seconds.
 const VISIBLE: i64 = 20;
+/// The zones that have a subnet.
+pub const ZONES: [&str; 3] = ["us-west-2a", "us-west-2b", "us-west-2c"];
+
+fn subnet(zone: &str) -> Subnet {
+    Subnet { id: format!("subnet-{zone}"), zone: zone.to_owned(), free: 100 }
+}
 
 /// What strikes a reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +61,8 @@ pub struct SimulatedEc2 {
     made: BTreeMap<String, (String, i64)>,
     now: Timestamp,
     pub image: String,
+    /// The subnets; one of a zone.
+    pub subnets: Vec<Subnet>,
     /// Whose it is.
     pub image_owners: Vec<String>,
     /// How instances join, from the operator's configuration; and where proxies are served then.
@@ -128,6 +137,7 @@ impl SimulatedEc2 {
             made: BTreeMap::new(),
             now: Timestamp::from_second(1_000_000).unwrap(),
             image: "ami-1".into(),
+            subnets: ZONES.iter().map(|zone| subnet(zone)).collect(),
             image_owners: Vec::new(),
             join: None,
             writes: 0,
@@ -141,7 +151,7 @@ impl SimulatedEc2 {
             pause: None,
         };
         // Somebody else's.
-        ec2.add("i-other", Tags::new());
+        ec2.add("i-other", None, Tags::new());
         ec2
     }
 
@@ -189,10 +199,10 @@ impl SimulatedEc2 {
             && self.instances().all(|instance| instance.state == InstanceState::Terminated)
     }
 
-    fn add(&mut self, id: &str, tags: Tags) {
+    fn add(&mut self, id: &str, zone: Option<&str>, tags: Tags) {
         let instance = Instance {
             id: id.into(),
-            az: None,
+            az: zone.map(ToOwned::to_owned),
             type_: None,
             state: InstanceState::Running,
             checks: Checks::Open,
@@ -308,6 +318,7 @@ impl SimulatedEc2 {
             template,
             image: Some(self.image.clone()),
             image_owners: self.image_owners.clone(),
+            subnets: Some(self.subnets.clone()),
             instances: ours,
             proxies: FleetProxies::Unsupported,
             ..ObservedFleet::default()
@@ -338,6 +349,7 @@ impl SimulatedEc2 {
             cluster: "c",
             profile_arn: Some("arn:aws:iam::1:instance-profile/n"),
             place: &place,
+            exhausted: &Exhausted::default(),
             deleting: self.deleting,
             in_motion: std::time::Duration::from_secs(5),
             settling: !self.pending.is_empty() || self.pause.is_some_and(|until| self.now < until),
@@ -352,6 +364,10 @@ impl SimulatedEc2 {
                 dead = true;
                 break;
             }
+            if outcome.failed.iter().any(|failed| step.needs(&failed.step)) {
+                continue;
+            }
+            let before = (outcome.spent, outcome.launched.clone());
             self.plans.push(step.to_string());
             let result = self.take(step, &mut outcome, fault == Ec2Fault::NoCapacity);
             if fault == Ec2Fault::CrashAfter(index) {
@@ -368,11 +384,10 @@ impl SimulatedEc2 {
                 Ok(()) => outcome.done.push(step.clone()),
                 Err(failure) => {
                     if failure.class == FailureClass::Unreachable {
-                        outcome.spent = None;
-                        outcome.launched.clear();
+                        // As before the step.
+                        (outcome.spent, outcome.launched) = before;
                     }
-                    outcome.failed = Some(failure);
-                    break;
+                    outcome.failed.push(FailedStep { step: step.clone(), failure });
                 }
             }
         }
@@ -381,7 +396,8 @@ impl SimulatedEc2 {
             self.pending.clear();
             self.pause = None;
         } else {
-            self.pending.extend(outcome.launched.iter().map(|id| (id.clone(), now)));
+            let given = outcome.launched.iter().flat_map(|launch| &launch.instances);
+            self.pending.extend(given.map(|id| (id.clone(), now)));
             if fault != Ec2Fault::ReportLost {
                 let part = report(&observed, &decision, &outcome, &input);
                 self.finding = Some(part.finding);
@@ -415,9 +431,9 @@ impl SimulatedEc2 {
                 let template = self.template.as_mut().ok_or_else(|| failure(FailureClass::NotFound))?;
                 template.default_version = *version;
             }
-            FleetStep::Launch { count, token, launch, .. } => {
+            FleetStep::Launch { count, token, launch, zone, .. } => {
                 outcome.spent = Some(*launch);
-                outcome.launched = match self.spent.get(token) {
+                let instances = match self.spent.get(token) {
                     Some((earlier, ids)) if same_request(earlier, step) => ids.clone(),
                     Some(_) => {
                         self.pause = self.now.saturating_add(SignedDuration::from_secs(30)).ok();
@@ -425,6 +441,8 @@ impl SimulatedEc2 {
                     }
                     None => self.launch(step, if short { count - 1 } else { *count }),
                 };
+                let (launch, zone, asked) = (*launch, zone.clone(), *count);
+                outcome.launched.push(ZoneLaunch { launch, zone, asked, instances, errors: Vec::new() });
             }
             FleetStep::Terminate { instances } => {
                 for known in &mut self.known {
@@ -460,10 +478,10 @@ impl SimulatedEc2 {
     }
 
     fn launch(&mut self, step: &FleetStep, count: i32) -> Vec<String> {
-        let FleetStep::Launch { tags, token, .. } = step else { panic!("a launch") };
+        let FleetStep::Launch { tags, token, zone, .. } = step else { panic!("a launch") };
         let ids: Vec<String> = (0..count).map(|index| format!("i-{}-{index}", self.spent.len())).collect();
         for id in &ids {
-            self.add(id, tags.clone());
+            self.add(id, zone.as_deref(), tags.clone());
         }
         self.spent.insert(token.clone(), (step.clone(), ids.clone()));
         ids

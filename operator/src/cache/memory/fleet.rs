@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use fleetmesh_core::Failure;
 use fleetmesh_core::fleet::limits::VISIBLE;
-use fleetmesh_core::fleet::{Instance, ObservedFleet};
+use fleetmesh_core::fleet::{Instance, ObservedFleet, Subnet, ZoneLaunch, launch};
 use fleetmesh_model::tag::Tags;
 use jiff::{SignedDuration, Timestamp};
 
-/// The pause after a launch that gave fewer instances than were asked for.
-const SHORT: SignedDuration = SignedDuration::from_secs(30);
-/// The same when the reason passes by itself, as with an instance profile that EC2 does not know yet.
-const SHORT_PASSING: SignedDuration = SignedDuration::from_secs(3);
+/// The pause after a launch whose token was spent on another one.
+const SPENT: SignedDuration = SignedDuration::from_secs(3);
+/// How long subnets are taken to be as they were.
+const SUBNETS: SignedDuration = SignedDuration::from_mins(2);
 
 /// The memory of one fleet.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +25,10 @@ pub struct FleetMemory {
     launched: BTreeMap<String, Timestamp>,
     /// Until when no launch is tried, and why.
     pause: Option<(Timestamp, String)>,
+    /// How many launches in a row EC2 limited.
+    limited: u32,
+    /// The subnets as they were last asked for: which, when, and what they are.
+    subnets: Option<(Vec<String>, Timestamp, Vec<Subnet>)>,
     /// When each instance's proxy was seen last.
     seen: BTreeMap<String, Timestamp>,
     /// The marks of each instance, as they were seen first.
@@ -32,13 +36,44 @@ pub struct FleetMemory {
 }
 
 impl FleetMemory {
-    /// Notes what a launch gave.
-    pub fn launched(&mut self, instances: &[String], short: Option<&Failure>, now: Timestamp) {
-        self.launched.extend(instances.iter().map(|id| (id.clone(), now)));
-        self.pause = short.map(|failure| {
-            let pause = if failure.class.is_transient() { SHORT_PASSING } else { SHORT };
-            (now.saturating_add(pause).unwrap_or(now), failure.message.clone())
-        });
+    /// Notes what launches gave.
+    pub fn launched(&mut self, launches: &[ZoneLaunch], now: Timestamp) {
+        if launches.is_empty() {
+            return;
+        }
+        let given = launches.iter().flat_map(|launch| &launch.instances);
+        self.launched.extend(given.map(|id| (id.clone(), now)));
+        let short: Vec<&ZoneLaunch> = launches.iter().filter(|launch| launch.is_short()).collect();
+        self.limited = if launch::is_limited(launches) { self.limited.saturating_add(1) } else { 0 };
+        if short.is_empty() {
+            self.pause = None;
+            return;
+        }
+        let until = now.saturating_add(launch::pause(launches, self.limited)).unwrap_or(now);
+        let words: Vec<String> = short.into_iter().map(words).collect();
+        self.pause = Some((until, words.join("; ")));
+    }
+
+    /// Notes that the token of a launch was spent on one of another size, whose reply was lost: what that one gave will show.
+    pub fn spent(&mut self, failure: &Failure, now: Timestamp) {
+        self.pause = Some((now.saturating_add(SPENT).unwrap_or(now), failure.message.clone()));
+    }
+
+    /// No instance is missing: what EC2 said about earlier launches is of no interest any more.
+    pub fn complete(&mut self) {
+        self.pause = None;
+        self.limited = 0;
+    }
+
+    /// The subnets `asked`, as they were a moment ago.
+    pub fn subnets(&self, asked: &[String], now: Timestamp) -> Option<Vec<Subnet>> {
+        let (known, at, subnets) = self.subnets.as_ref()?;
+        (known == asked && now.duration_since(*at) < SUBNETS).then(|| subnets.clone())
+    }
+
+    /// Notes the subnets `asked`.
+    pub fn saw_subnets(&mut self, asked: &[String], subnets: &[Subnet], now: Timestamp) {
+        self.subnets = Some((asked.to_vec(), now, subnets.to_vec()));
     }
 
     /// The instances that were there at the last look, and those that were launched since.
@@ -82,5 +117,58 @@ impl FleetMemory {
     /// Why the last launch gave too little, in EC2's words; `None` when it did not.
     pub fn short(&self) -> Option<String> {
         self.pause.as_ref().map(|(_, words)| words.clone())
+    }
+}
+
+/// Why a launch gave too little.
+fn words(launch: &ZoneLaunch) -> String {
+    let said = launch.words();
+    if said.is_empty() {
+        return format!(
+            "{} of {} instances were launched, and nothing says why",
+            launch.instances.len(),
+            launch.asked
+        );
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetmesh_core::FailureClass;
+    use fleetmesh_core::fleet::LaunchError;
+
+    use super::*;
+
+    fn launch(given: usize, code: &str) -> ZoneLaunch {
+        let error = LaunchError {
+            class: FailureClass::Throttled,
+            code: code.to_owned(),
+            message: "slowly".to_owned(),
+            instance_type: None,
+        };
+        let instances = vec!["i-1".to_owned(); given];
+        ZoneLaunch { launch: 1, zone: Some("a".to_owned()), asked: 1, instances, errors: vec![error] }
+    }
+
+    #[test]
+    fn launches_that_ec2_limits_are_further_and_further_apart_and_reconciles_between_them_change_nothing() {
+        let (mut memory, mut now, mut waits) = (FleetMemory::default(), Timestamp::UNIX_EPOCH, Vec::new());
+        for _ in 0..4 {
+            memory.launched(&[launch(0, "RequestLimitExceeded")], now);
+            let begun = now;
+            while memory.settling(&[], now) {
+                memory.launched(&[], now);
+                now = now.saturating_add(SignedDuration::from_secs(1)).unwrap();
+            }
+            waits.push(now.duration_since(begun).as_secs());
+            assert_eq!(memory.short().unwrap(), "a: RequestLimitExceeded: slowly");
+        }
+        assert_eq!(waits, [5, 10, 20, 40]);
+        memory.launched(&[launch(1, "InsufficientInstanceCapacity")], now);
+        assert_eq!(memory.short(), None, "all instances are there, whatever EC2 says beside");
+        memory.launched(&[launch(0, "RequestLimitExceeded")], now);
+        memory.complete();
+        assert_eq!(memory.short(), None, "none is missing any more");
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fleetmesh_api::distribution::ObjectStatus;
 use fleetmesh_core::canary::{AskOutcome, Sample, WebhookReply};
+use fleetmesh_core::fleet::ZoneLaunch;
 use fleetmesh_core::iam::RoleLimits;
 use fleetmesh_core::{Deprecation, Tagged};
 use fleetmesh_crds::RouteAction;
@@ -46,7 +47,9 @@ const NODES: [Deed; 5] = [
     }),
     ("fleet", |cache, node| {
         let mut memory = FleetMemory::default();
-        memory.launched(&["i-1".to_owned()], None, Timestamp::UNIX_EPOCH);
+        let (instances, errors) = (vec!["i-1".to_owned()], Vec::new());
+        let launch = ZoneLaunch { launch: 1, zone: None, asked: 1, instances, errors };
+        memory.launched(&[launch], Timestamp::UNIX_EPOCH);
         cache.fleet_concluded(node, memory);
     }),
     ("instances", |cache, node| {

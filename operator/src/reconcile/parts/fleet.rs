@@ -6,22 +6,21 @@ use std::time::Duration;
 use fleetmesh_api::distribution::ObjectStatus;
 use fleetmesh_api::tags::OWNER_UID_TAG;
 use fleetmesh_aws::cloud_map::CloudMap;
-use fleetmesh_aws::ec2::{Ec2, Launch};
+use fleetmesh_aws::ec2::Ec2;
 use fleetmesh_aws::ssm::Ssm;
 use fleetmesh_core::fleet::{
-    self, FleetDecision, FleetOutcome, FleetPlace, FleetProxies, FleetStep, Input, Instance, ObservedFleet,
-    admit, decide, template,
+    self, FleetDecision, FleetPlace, FleetProxies, Input, Instance, ObservedFleet, admit, decide, template,
 };
 use fleetmesh_core::owner::owner_tags;
-use fleetmesh_core::{Distribution, Failure, FailureClass, Object, Part};
+use fleetmesh_core::{Distribution, Failure, Object, Part};
 use fleetmesh_crds::{FleetStatus, IamStatus};
 use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;
-use tracing::{info, warn};
 
 use super::Reconcile;
-use super::fleet_reads::{image, owners, registered};
-use super::fleet_room;
+use super::fleet_apply::apply;
+use super::fleet_reads::{image, owners, registered, subnets};
+use super::fleet_room::{self, Room};
 use crate::cache::FleetMemory;
 use crate::queue::Trigger;
 
@@ -43,15 +42,13 @@ pub async fn run(reconcile: &Reconcile<'_>, iam: Option<&Part<IamStatus>>) -> Op
     }
     let mut memory = context.cache.fleet_memory(object);
     let profile = profile(reconcile, iam).await;
-    let (profile_arn, unread) = match profile {
-        Ok(profile_arn) => (profile_arn, None),
-        Err(failure) => (None, Some(failure)),
+    let region = context.aws.region("DescribeInstances").await;
+    let (profile_arn, region, unread) = match (profile, region) {
+        (Ok(profile_arn), Ok(region)) => (profile_arn, region, None),
+        (Err(failure), _) | (_, Err(failure)) => (None, String::new(), Some(failure)),
     };
-    let place = FleetPlace {
-        region: context.aws.region().await,
-        control_plane: context.proxy_control_plane.clone(),
-        join: context.join.clone(),
-    };
+    let place =
+        FleetPlace { region, control_plane: context.proxy_control_plane.clone(), join: context.join.clone() };
     let services = Services {
         ec2: Ec2::new(context.aws.clone()),
         ssm: Ssm::new(context.aws.clone()),
@@ -62,6 +59,7 @@ pub async fn run(reconcile: &Reconcile<'_>, iam: Option<&Part<IamStatus>>) -> Op
         Some(shut) => Err(shut.clone()),
         None => admit(object, fleet, reconcile.class.class()),
     });
+    let exhausted = context.cache.exhausted();
     let input = Input {
         object,
         admission: admission.as_ref(),
@@ -71,6 +69,7 @@ pub async fn run(reconcile: &Reconcile<'_>, iam: Option<&Part<IamStatus>>) -> Op
         place: &place,
         deleting: reconcile.deleting,
         in_motion: IN_MOTION.min(context.settings.drift_interval),
+        exhausted: &exhausted,
         settling: false,
         now: Timestamp::now(),
     };
@@ -130,26 +129,50 @@ async fn bring_in_step(
     memory.miss(&mut observed, context.since, input.now);
     memory.mark(&mut observed.instances);
     input.settling = memory.settling(&observed.instances, input.now);
-    let mut decision = decide(&observed, &input);
-    let grant = match fleet_room::reserve(reconcile, services, &decision, &input).await {
-        Ok(grant) => grant,
+    let (decision, room) = match planned(reconcile, services, &mut observed, input, memory).await {
+        Ok(planned) => planned,
         Err(failure) => {
             memory.observed = None;
             return fleet::unseen(failure, &input);
         }
     };
-    if grant.as_ref().is_some_and(|grant| grant.reached.is_some()) {
-        decision = decide(&observed, &Input { grant: grant.as_ref(), ..input });
-    }
     let mut outcome = apply(object, services, &decision, memory, input.now).await;
-    fleet_room::settle(reconcile, &decision, grant.is_some(), &outcome);
+    fleet_room::settle(reconcile, room.as_ref(), &outcome);
+    let purchase = object.fleet().and_then(|fleet| fleet.capacity.as_ref()).map(|capacity| capacity.purchase);
+    context.cache.note_capacity(&outcome.launched, purchase.unwrap_or_default(), input.now);
+    memory.launched(&outcome.launched, input.now);
     outcome.short = memory.short();
     let part = fleet::report(&observed, &decision, &outcome, &input);
+    if decision.missing == 0 {
+        memory.complete();
+    }
     // Reported now.
     observed.taken.clear();
+    // Other launches see other addresses.
+    observed.subnets = None;
     // What was done makes the observation old; the next reconcile asks anew.
-    memory.observed = Some(observed).filter(|_| outcome.done.is_empty() && outcome.failed.is_none());
+    memory.observed = Some(observed).filter(|_| outcome.done.is_empty() && outcome.failed.is_empty());
     part
+}
+
+/// Decides, with what only launches need: the subnets, and room in the class.
+async fn planned(
+    reconcile: &Reconcile<'_>,
+    services: &Services,
+    observed: &mut ObservedFleet,
+    input: Input<'_>,
+    memory: &mut FleetMemory,
+) -> Result<(FleetDecision, Option<Room>), Failure> {
+    let mut decision = decide(observed, &input);
+    if let (true, Some(Ok(admitted))) = (decision.asks_zones, input.admission) {
+        observed.subnets = Some(subnets(services, memory, admitted, input.now).await?);
+        decision = decide(observed, &input);
+    }
+    let room = fleet_room::reserve(reconcile, services, &decision, &input).await?;
+    if let Some(room) = room.as_ref().filter(|room| room.grant.reached.is_some()) {
+        decision = decide(observed, &Input { grant: Some(&room.grant), ..input });
+    }
+    Ok((decision, room))
 }
 
 /// The proxies of the node as the endpoint reports them.
@@ -231,98 +254,4 @@ fn lost(object: &Object, found: &[Instance], memory: &FleetMemory) -> Vec<String
 fn enrolled_before(object: &Object) -> bool {
     let before = object.status.fleet();
     before.is_some_and(|status| status.launch_template_id.is_none())
-}
-
-/// Carries out the steps; the first that fails ends the plan.
-async fn apply(
-    object: &Object,
-    services: &Services,
-    decision: &FleetDecision,
-    memory: &mut FleetMemory,
-    now: Timestamp,
-) -> FleetOutcome {
-    let mut outcome = FleetOutcome::default();
-    for step in &decision.steps {
-        match take(services, step, &mut outcome, memory, now).await {
-            Ok(()) => {
-                info!(object = %object.key, %step, "done");
-                outcome.done.push(step.clone());
-            }
-            Err(failure) => {
-                warn!(object = %object.key, %step, %failure, "failed");
-                outcome.failed = Some(failure);
-                break;
-            }
-        }
-    }
-    outcome
-}
-
-async fn take(
-    services: &Services,
-    step: &FleetStep,
-    outcome: &mut FleetOutcome,
-    memory: &mut FleetMemory,
-    now: Timestamp,
-) -> Result<(), Failure> {
-    let Services { ec2, ssm: _, cloud_map } = services;
-    match step {
-        FleetStep::CreateTemplate { name, content, user_data, tags, token, mends: _ } => {
-            outcome.template = Some(ec2.create_template(name, (content, user_data), tags, token).await?);
-        }
-        FleetStep::CreateVersion { template, content, user_data, token, mends: _ } => {
-            let version = ec2.create_version(template, (content, user_data), token).await?;
-            outcome.template = Some((template.clone(), version));
-        }
-        FleetStep::SetDefaultVersion { template, version, before: _ } => {
-            ec2.set_default_version(template, *version).await?;
-        }
-        FleetStep::Tag { resource, tags, mends: _ } => ec2.tag(std::slice::from_ref(resource), tags).await?,
-        FleetStep::Launch {
-            template,
-            version,
-            count,
-            instance_types,
-            purchase,
-            subnets,
-            tags,
-            launch,
-            token,
-        } => {
-            let request = Launch {
-                template,
-                version: *version,
-                count: *count,
-                instance_types,
-                purchase: *purchase,
-                subnets,
-                tags,
-                token,
-            };
-            let launched = ec2.launch(&request).await;
-            if let Err(failure) = &launched
-                && failure.class == FailureClass::Conflict
-            {
-                // The token was spent on a launch of another size whose reply was lost: what that one gave will show.
-                outcome.spent = Some(*launch);
-                memory.launched(&[], Some(failure), now);
-            }
-            let launched = launched?;
-            memory.launched(&launched.instances, launched.short.as_ref(), now);
-            outcome.launched = launched.instances;
-            outcome.spent = Some(*launch);
-        }
-        FleetStep::Drain { instances, since } => {
-            ec2.tag(instances, &fleet::decide::draining_tag(*since)).await?;
-        }
-        FleetStep::Register { service, instance, attributes } => {
-            cloud_map.register(service, instance, attributes).await?;
-        }
-        FleetStep::Deregister { service, instance } => cloud_map.deregister(service, instance).await?,
-        FleetStep::Terminate { instances } => ec2.terminate(instances).await?,
-        FleetStep::Associate { instance, profile_arn } => ec2.associate(instance, profile_arn).await?,
-        FleetStep::Disassociate { association, instance: _ } => ec2.disassociate(association).await?,
-        FleetStep::DeleteTemplate { template } => ec2.delete_template(template).await?,
-    }
-    Ok(())
 }

@@ -1,8 +1,10 @@
 //! What a fleet needs to know of AWS beside its instances: its AMI, and what Cloud Map has of it. Reads only.
 
 use fleetmesh_api::tags::OWNER_UID_TAG;
-use fleetmesh_core::fleet::{Admitted, Registered, cloud_map};
+use fleetmesh_core::fleet::{Admitted, Registered, Subnet, cloud_map};
 use fleetmesh_core::{Failure, FailureClass, Object};
+
+use jiff::Timestamp;
 
 use super::Reconcile;
 use super::fleet::Services;
@@ -41,6 +43,24 @@ pub async fn owners(services: &Services, memory: &FleetMemory, image: &str) -> R
         Some(owners) => Ok(owners.clone()),
         None => services.ec2.image_owners(image).await,
     }
+}
+
+/// The subnets that the fleet may be launched in, by its class: those that it names, or the default one of each zone.
+pub async fn subnets(
+    services: &Services,
+    memory: &mut FleetMemory,
+    admitted: &Admitted,
+    now: Timestamp,
+) -> Result<Vec<Subnet>, Failure> {
+    let mut named = admitted.fleet.network.clone().unwrap_or_default().subnet_ids;
+    named.sort();
+    named.dedup();
+    if let Some(known) = memory.subnets(&named, now) {
+        return Ok(known);
+    }
+    let subnets = services.ec2.subnets(&named).await?;
+    memory.saw_subnets(&named, &subnets, now);
+    Ok(subnets)
 }
 
 /// What is registered in Cloud Map for the node. A fleet that its class does not let be does not

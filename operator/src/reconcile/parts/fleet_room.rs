@@ -8,7 +8,13 @@ use fleetmesh_model::tag::Tags;
 use super::Reconcile;
 use super::fleet::Services;
 
-/// Reserves the room that a launch needs in the class of the fleet; `None` when nothing is to be launched.
+/// What was reserved: the numbers of the launches, and what the limits leave of all of them together.
+pub struct Room {
+    launches: Vec<i64>,
+    pub grant: Grant,
+}
+
+/// Reserves the room that launches need in the class of the fleet; `None` when nothing is to be launched.
 ///
 /// # Errors
 /// EC2 does not say which instances the class has.
@@ -17,35 +23,52 @@ pub async fn reserve(
     services: &Services,
     decision: &FleetDecision,
     input: &Input<'_>,
-) -> Result<Option<Grant>, Failure> {
+) -> Result<Option<Room>, Failure> {
     let Reconcile { context, object, .. } = reconcile;
     let Some(Ok(Admitted { class, limits, .. })) = input.admission else {
         return Ok(None);
     };
-    let Some((launch, wanted)) = decision.launch() else { return Ok(None) };
+    let launches = decision.launches();
+    if launches.is_empty() {
+        return Ok(None);
+    }
     let of_class = Tags::from([
         (CLASS_TAG.to_owned(), class.clone()),
         (OWNER_CLUSTER_TAG.to_owned(), input.cluster.to_owned()),
     ]);
     let tagged = limits::TaggedInstance::of(&services.ec2.tagged(&of_class).await?);
     let namespace = object.key.namespace.as_deref().unwrap_or_default();
-    let ask = limits::Ask { uid: &object.uid, namespace, class, launch, wanted };
-    Ok(Some(context.cache.reserve_launch(object, ask, limits, &tagged, input.now)))
+    let mut room = Room { launches: Vec::new(), grant: Grant { count: 0, reached: None } };
+    for (launch, wanted) in launches {
+        let ask = limits::Ask { uid: &object.uid, namespace, class, launch, wanted };
+        let Grant { count, reached } = context.cache.reserve_launch(object, ask, limits, &tagged, input.now);
+        room.launches.push(launch);
+        room.grant.count = room.grant.count.saturating_add(count);
+        room.grant.reached = room.grant.reached.or(reached);
+    }
+    Ok(Some(room))
 }
 
-/// Notes what came of a launch for which room was reserved.
-pub fn settle(reconcile: &Reconcile<'_>, decision: &FleetDecision, reserved: bool, outcome: &FleetOutcome) {
+/// Notes what came of the launches for which room was reserved.
+pub fn settle(reconcile: &Reconcile<'_>, room: Option<&Room>, outcome: &FleetOutcome) {
     let Reconcile { context, object, .. } = reconcile;
     let uid = &object.uid;
-    let Some((launch, _)) = decision.launch().filter(|_| reserved) else { return };
-    let failed = outcome.failed.as_ref().filter(|failure| failure.operation == "CreateFleet");
+    let Some(Room { launches, grant: _ }) = room else { return };
+    let maybe_applied = |launch: i64| {
+        outcome.failed.iter().any(|failed| {
+            failed.failure.class.is_transient()
+                && matches!(&failed.step, FleetStep::Launch { launch: of, .. } if *of == launch)
+        })
+    };
     context.cache.launches(object, |ledger| {
-        if outcome.done.iter().any(|step| matches!(step, FleetStep::Launch { .. })) {
-            ledger.launched(uid, launch, i32::try_from(outcome.launched.len()).unwrap_or(i32::MAX));
-        } else if failed.is_some_and(|failure| failure.class.is_transient()) {
-            ledger.doubted(uid, launch);
-        } else {
-            ledger.released(uid, launch);
+        for launch in launches {
+            match outcome.launched.iter().find(|came| came.launch == *launch) {
+                Some(came) => {
+                    ledger.launched(uid, *launch, i32::try_from(came.instances.len()).unwrap_or(i32::MAX));
+                }
+                None if maybe_applied(*launch) => ledger.doubted(uid, *launch),
+                None => ledger.released(uid, *launch),
+            }
         }
     });
 }

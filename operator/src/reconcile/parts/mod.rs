@@ -6,6 +6,8 @@ mod absent;
 #[cfg(feature = "aws")]
 mod fleet;
 #[cfg(feature = "aws")]
+mod fleet_apply;
+#[cfg(feature = "aws")]
 mod fleet_reads;
 #[cfg(feature = "aws")]
 mod fleet_room;

@@ -28,8 +28,7 @@ struct Life<'a> {
 async fn without_any_one_action_in_aws_the_operator_is_refused_just_that() {
     let policy = generated().await;
     let gate = Gate::start(&policy).await;
-    let (app_mesh, aws) = (|endpoint: &str| gate.before(endpoint), |moto: &str| moto.to_owned());
-    let bed = AwsBed::start_between("less", app_mesh, aws, "1s", &[]).await;
+    let bed = AwsBed::start_between("less", |endpoint| gate.before(endpoint), "1s", &[]).await;
     let space = bed.space("less").await;
     let walk = PermissionWalk {
         policy: &policy,
@@ -159,6 +158,7 @@ impl Life<'_> {
             "ec2:CreateLaunchTemplate",
             "ec2:CreateTags",
             "ec2:DescribeLaunchTemplateVersions",
+            "ec2:DescribeSubnets",
             "ec2:CreateFleet",
             // EC2 launches nothing; the operator tries again after half a minute, while it does the next thing.
             "ec2:RunInstances",
