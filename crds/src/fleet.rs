@@ -12,6 +12,10 @@ use serde_json::json;
 pub const DEFAULT_SSM_PARAMETER: &str =
     "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
 
+/// The same for instance types of Graviton, which run arm64.
+pub const DEFAULT_SSM_PARAMETER_ARM64: &str =
+    "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64";
+
 /// The pattern of an AMI's id.
 pub const AMI_PATTERN: &str = "^ami-[0-9a-f]{8,17}$";
 

@@ -116,7 +116,7 @@ pub struct FleetClassSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = enroll_tags)]
     pub enroll_tags: Option<BTreeMap<String, String>>,
-    /// The AMIs; the newest Amazon Linux 2023 for x86-64 alone when absent.
+    /// The AMIs; the newest Amazon Linux 2023, for x86-64 or arm64 as the fleet's instance types are, when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<ClassImages>,
     /// The instance types; without any nothing is launched. An entry may end with `*`, which stands for any characters: `t3.*`. A fleet that names

@@ -23,6 +23,7 @@ mod together;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use fleetmesh_core::fleet::architecture::KnownTypes;
 use fleetmesh_core::fleet::{Exhausted, Ledger};
 use fleetmesh_core::{Grants, Object, ObjectKey};
 use fleetmesh_model::{Kind, ResourceId};
@@ -62,6 +63,8 @@ struct CacheInner {
     ledger: Ledger,
     /// What EC2 was out of a moment ago, for all fleets.
     exhausted: Exhausted,
+    /// The architectures of the instance types that EC2 was asked about. They never change.
+    types: KnownTypes,
 }
 
 impl Cache {

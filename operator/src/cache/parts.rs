@@ -1,5 +1,6 @@
 //! What the identity and the fleet of a virtual node remember, and what they count together: roles, and launches. No I/O.
 
+use fleetmesh_core::fleet::architecture::KnownTypes;
 use fleetmesh_core::fleet::limits::{Ask, Ledger, TaggedInstance};
 use fleetmesh_core::fleet::{Exhausted, Grant, ZoneLaunch};
 use fleetmesh_core::iam::RoleLimits;
@@ -68,6 +69,18 @@ impl Cache {
     /// Begins to count launches anew: this process decides since `since`, and whoever did before it may have launched up to then.
     pub fn count_launches(&self, since: Timestamp) {
         self.lock().ledger = Ledger::new(since);
+    }
+
+    /// The architectures of those of `types` that EC2 was asked about.
+    pub fn known_types(&self, types: &[String]) -> KnownTypes {
+        let inner = self.lock();
+        let known = |name: &String| Some((name.clone(), inner.types.get(name)?.clone()));
+        types.iter().filter_map(known).collect()
+    }
+
+    /// Notes the architectures of instance types.
+    pub fn learn_types(&self, types: &KnownTypes) {
+        self.lock().types.extend(types.clone());
     }
 
     /// What EC2 was out of a moment ago.

@@ -9,6 +9,7 @@
 )]
 
 mod account;
+mod architectures;
 mod bed;
 mod discovery;
 mod drift;

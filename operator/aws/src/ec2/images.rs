@@ -1,25 +1,53 @@
-//! AMIs and their owners.
+//! AMIs: whose they are, and for which architecture; and the architectures of instance types.
 
+use aws_sdk_ec2::types::InstanceType;
 use fleetmesh_core::Failure;
+use fleetmesh_core::fleet::architecture::{ImageFacts, KnownTypes};
 
 use super::Ec2;
 use crate::connection::call;
 
+/// How many types one request may name.
+const AT_ONCE: usize = 100;
+
 impl Ec2 {
-    /// Whose the AMI `id` is: the account's id, and the alias that EC2 has for it, if any. Empty when the account cannot see it.
+    /// What EC2 says of the AMI `id`.
     ///
     /// # Errors
     /// Every failure but that it does not exist.
-    pub async fn image_owners(&self, id: &str) -> Result<Vec<String>, Failure> {
+    pub async fn image(&self, id: &str) -> Result<ImageFacts, Failure> {
         let client = self.client().await;
         let request = client.describe_images().image_ids(id);
         let answer = match call!(self.0, read, "DescribeImages", request) {
             Ok(answer) => answer,
-            Err(failure) if super::is_absent(&failure) => return Ok(Vec::new()),
+            Err(failure) if super::is_absent(&failure) => return Ok(ImageFacts::default()),
             Err(failure) => return Err(failure),
         };
-        let images = answer.images().iter().filter(|image| image.image_id() == Some(id));
-        let owners = images.flat_map(|image| [image.owner_id(), image.image_owner_alias()]);
-        Ok(owners.flatten().map(ToOwned::to_owned).collect())
+        let images = || answer.images().iter().filter(|image| image.image_id() == Some(id));
+        let owners = images().flat_map(|image| [image.owner_id(), image.image_owner_alias()]);
+        Ok(ImageFacts {
+            owners: owners.flatten().map(ToOwned::to_owned).collect(),
+            architecture: images().find_map(|image| Some(image.architecture()?.as_str().to_owned())),
+        })
+    }
+
+    /// The architectures that instance types run.
+    ///
+    /// # Errors
+    /// Every failure; `Invalid` when there is no such type.
+    pub async fn instance_types(&self, types: &[String]) -> Result<KnownTypes, Failure> {
+        let client = self.client().await;
+        let mut known = KnownTypes::new();
+        for types in types.chunks(AT_ONCE) {
+            let named = types.iter().map(|name| InstanceType::from(name.as_str())).collect();
+            let request = client.describe_instance_types().set_instance_types(Some(named));
+            let answer = call!(self.0, read, "DescribeInstanceTypes", request)?;
+            known.extend(answer.instance_types().iter().filter_map(|described| {
+                let runs = described.processor_info()?.supported_architectures().iter();
+                let runs = runs.map(|one| one.as_str().to_owned()).collect();
+                Some((described.instance_type()?.as_str().to_owned(), runs))
+            }));
+        }
+        Ok(known)
     }
 }

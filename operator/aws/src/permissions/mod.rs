@@ -175,6 +175,7 @@ const OF_OTHERS: &[Permission] = &[
     allow("ec2", "DescribeIamInstanceProfileAssociations", ANY, When::Always),
     allow("ec2", "DescribeImages", ANY, When::Always),
     allow("ec2", "DescribeInstanceStatus", ANY, When::Always),
+    allow("ec2", "DescribeInstanceTypes", ANY, When::Always),
     allow("ec2", "DescribeInstances", ANY, When::Always),
     allow("ec2", "DescribeLaunchTemplateVersions", ANY, When::Always),
     allow("ec2", "DescribeLaunchTemplates", ANY, When::Always),

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use fleetmesh_api::tags::TAG_PREFIX;
-use fleetmesh_crds::fleet::{Capacity, DEFAULT_SSM_PARAMETER, Fleet, Image, Network, Proxy};
+use fleetmesh_crds::fleet::{
+    Capacity, DEFAULT_SSM_PARAMETER, DEFAULT_SSM_PARAMETER_ARM64, Fleet, Image, Network, Proxy,
+};
 use fleetmesh_crds::fleet_class::{
     ClassImages, ClassLimits, ClassVolume, DEFAULT_CLASS_ANNOTATION, DEFAULT_MIN_PROXY_UID, UserDataPolicy,
 };
@@ -57,6 +59,8 @@ pub struct Admitted {
     pub fleet: Fleet,
     /// Whose the AMI has to be; anybody's when empty.
     pub image_owners: Vec<String>,
+    /// Whether neither fleet nor class names an AMI: then the one that `fleet` has is that of x86-64.
+    pub default_image: bool,
     /// How many instances there may be in the class.
     pub limits: ClassLimits,
     /// The volume that instances start from; as the AMI says when `None`.
@@ -71,10 +75,12 @@ pub fn admit(object: &Object, fleet: &Fleet, class: ClassLookup<'_>) -> Result<A
     let (name, spec) = found(object, fleet, class)?;
     policies(object, name, spec)?;
     let judge = Judge { object, name, spec };
+    let of_fleet = fleet.image.as_ref();
     let admitted = |fleet| Admitted {
         class: name.to_owned(),
         fleet,
         image_owners: spec.images.clone().unwrap_or_default().owners,
+        default_image: spec.images.is_none() && of_fleet.is_none(),
         limits: spec.limits,
         volume: spec.volume.clone(),
     };
@@ -171,6 +177,11 @@ fn found<'a>(
     }
 }
 
+/// The parameters of the AMIs of a class that names none.
+fn default_parameters() -> Vec<String> {
+    [DEFAULT_SSM_PARAMETER, DEFAULT_SSM_PARAMETER_ARM64].map(ToOwned::to_owned).to_vec()
+}
+
 fn policies(object: &Object, name: &str, spec: &FleetClassSpec) -> Result<(), ClassRefusal> {
     let Some(allowed) = &spec.managed_policy_arns else { return Ok(()) };
     let outside = named_policies(object).iter().enumerate().find(|(_, arn)| !allowed.contains(arn));
@@ -247,8 +258,7 @@ impl Judge<'_> {
     }
 
     fn image(&self, fleet: &Fleet) -> Result<Image, ClassRefusal> {
-        let default =
-            ClassImages { ssm_parameters: vec![DEFAULT_SSM_PARAMETER.to_owned()], ..ClassImages::default() };
+        let default = ClassImages { ssm_parameters: default_parameters(), ..ClassImages::default() };
         let ClassImages { ids, owners, ssm_parameters } = self.spec.images.as_ref().unwrap_or(&default);
         let named = fleet.image.as_ref();
         if let Some(id) = named.and_then(|image| image.id.as_ref()) {
@@ -406,4 +416,4 @@ fn outside_of(class: &str, field: &str, value: &str, list: &str, allowed: &[Stri
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -8,6 +8,7 @@ use fleetmesh_crds::{FleetStatus, Reason};
 use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;
 
+use super::architecture;
 use super::class::{Admitted, ClassRefusal};
 use super::cloud_map;
 use super::decision::{FleetDecision, Input};
@@ -36,7 +37,7 @@ pub fn decide(observed: &ObservedFleet, input: &Input<'_>) -> FleetDecision {
         (None, _) => enroll(observed, input, false),
         (Some(fleet), Some(Err(refusal))) => held(observed, input, fleet, refusal.clone()),
         (Some(_), Some(Ok(admitted))) if admitted.fleet.enroll.is_some() => enroll(observed, input, true),
-        (Some(fleet), Some(Ok(admitted))) => match owner_refused(observed, admitted) {
+        (Some(fleet), Some(Ok(admitted))) => match image_refused(observed, admitted) {
             Some(refusal) => held(observed, input, fleet, refusal),
             None => replicate(observed, input, admitted),
         },
@@ -58,6 +59,18 @@ fn enroll(observed: &ObservedFleet, input: &Input<'_>, meant: bool) -> FleetDeci
         decision.waits = Some("the instance profile".to_owned());
     }
     decision
+}
+
+/// Why the AMI is not one for this fleet.
+fn image_refused(observed: &ObservedFleet, admitted: &Admitted) -> Option<ClassRefusal> {
+    let architecture = match architecture::of_types(admitted, &observed.types) {
+        Ok(architecture) => architecture,
+        Err(refusal) => return Some(refusal),
+    };
+    let image = observed.image.as_ref()?;
+    let of_image = observed.image_architecture.as_deref();
+    owner_refused(observed, admitted)
+        .or_else(|| architecture::mismatch(admitted, architecture, image, of_image))
 }
 
 /// Whose the AMI is, when the class does not want it to be theirs.

@@ -8,6 +8,7 @@
 //! from which template and launch it came, so that a lost reply does no harm. Changes from outside to the template or to those tags
 //! are reverted. Pure.
 
+pub mod architecture;
 pub mod capacity;
 pub mod class;
 pub mod cloud_map;

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::owner::{is_of, share};
 
+use super::architecture::KnownTypes;
 use super::template::FORM;
 use super::zones::Subnet;
 
@@ -23,6 +24,10 @@ pub struct ObservedFleet {
     pub image: Option<String>,
     /// Whose it is: the account, and the alias that EC2 has for it, if any; not looked for when nobody asks.
     pub image_owners: Vec<String>,
+    /// Its architecture in EC2's words; `None` when EC2 does not say, or nobody looked.
+    pub image_architecture: Option<String>,
+    /// The architectures that the fleet's instance types run.
+    pub types: KnownTypes,
     /// The subnets that instances may be launched in; `None` when nobody looked, which is needed for a launch only.
     pub subnets: Option<Vec<Subnet>>,
     /// The instances that were launched for the fleet, also those that are terminated.

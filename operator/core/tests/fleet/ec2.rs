@@ -318,6 +318,7 @@ impl SimulatedEc2 {
             template,
             image: Some(self.image.clone()),
             image_owners: self.image_owners.clone(),
+            types: [("t3.small".to_owned(), vec!["x86_64".to_owned()])].into(),
             subnets: Some(self.subnets.clone()),
             instances: ours,
             proxies: FleetProxies::Unsupported,

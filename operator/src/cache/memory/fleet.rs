@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use fleetmesh_core::Failure;
+use fleetmesh_core::fleet::architecture::ImageFacts;
 use fleetmesh_core::fleet::limits::VISIBLE;
 use fleetmesh_core::fleet::{Instance, ObservedFleet, Subnet, ZoneLaunch, launch};
 use fleetmesh_model::tag::Tags;
@@ -19,6 +20,8 @@ const SUBNETS: SignedDuration = SignedDuration::from_mins(2);
 pub struct FleetMemory {
     /// What was observed last.
     pub observed: Option<ObservedFleet>,
+    /// The last AMI that EC2 was asked about, and what it said.
+    pub image: Option<(String, ImageFacts)>,
     /// The SSM parameter that its AMI was read from.
     pub parameter: Option<String>,
     /// Instances that a launch gave, and when.

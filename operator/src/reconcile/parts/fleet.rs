@@ -9,7 +9,8 @@ use fleetmesh_aws::cloud_map::CloudMap;
 use fleetmesh_aws::ec2::Ec2;
 use fleetmesh_aws::ssm::Ssm;
 use fleetmesh_core::fleet::{
-    self, FleetDecision, FleetPlace, FleetProxies, Input, Instance, ObservedFleet, admit, decide, template,
+    self, FleetDecision, FleetPlace, FleetProxies, Input, Instance, ObservedFleet, admit, architecture,
+    decide, template,
 };
 use fleetmesh_core::owner::owner_tags;
 use fleetmesh_core::{Distribution, Failure, Object, Part};
@@ -19,7 +20,7 @@ use jiff::Timestamp;
 
 use super::Reconcile;
 use super::fleet_apply::apply;
-use super::fleet_reads::{image, owners, registered, subnets};
+use super::fleet_reads::{facts, image, registered, subnets, types};
 use super::fleet_room::{self, Room};
 use crate::cache::FleetMemory;
 use crate::queue::Trigger;
@@ -231,9 +232,14 @@ async fn observe(
     let known = object.status.fleet().and_then(|status| status.template_version);
     observed.template = services.ec2.template(&template::name(&object.id), known).await?;
     if let Some(Ok(admitted)) = input.admission {
-        observed.image = image(reconcile, services, memory, admitted).await?;
-        if let Some(image) = observed.image.as_ref().filter(|_| !admitted.image_owners.is_empty()) {
-            observed.image_owners = owners(services, memory, image).await?;
+        observed.types = types(reconcile, services, admitted).await?;
+        // What is refused for its types needs no AMI.
+        if let Ok(architecture) = architecture::of_types(admitted, &observed.types) {
+            observed.image = image(reconcile, services, memory, admitted, architecture).await?;
+        }
+        if let Some(image) = &observed.image {
+            let facts = facts(services, memory, image).await?;
+            (observed.image_owners, observed.image_architecture) = (facts.owners, facts.architecture);
         }
     }
     let admitted = input.admission.is_some_and(Result::is_ok);

@@ -1,6 +1,7 @@
 //! What a fleet needs to know of AWS beside its instances: its AMI, and what Cloud Map has of it. Reads only.
 
 use fleetmesh_api::tags::OWNER_UID_TAG;
+use fleetmesh_core::fleet::architecture::{self, Architecture, ImageFacts, KnownTypes};
 use fleetmesh_core::fleet::{Admitted, Registered, Subnet, cloud_map};
 use fleetmesh_core::{Failure, FailureClass, Object};
 
@@ -18,10 +19,9 @@ pub async fn image(
     services: &Services,
     memory: &mut FleetMemory,
     admitted: &Admitted,
+    architecture: Option<Architecture>,
 ) -> Result<Option<String>, Failure> {
-    let Some(image) = admitted.fleet.image.as_ref().filter(|_| admitted.fleet.enroll.is_none()) else {
-        return Ok(None);
-    };
+    let Some(image) = architecture::image(admitted, architecture) else { return Ok(None) };
     if let Some(id) = &image.id {
         return Ok(Some(id.clone()));
     }
@@ -36,13 +36,40 @@ pub async fn image(
     Ok(Some(id))
 }
 
-/// Whose an AMI is, which never changes.
-pub async fn owners(services: &Services, memory: &FleetMemory, image: &str) -> Result<Vec<String>, Failure> {
-    let known = memory.observed.as_ref().filter(|observed| observed.image.as_deref() == Some(image));
-    match known.map(|observed| &observed.image_owners).filter(|owners| !owners.is_empty()) {
-        Some(owners) => Ok(owners.clone()),
-        None => services.ec2.image_owners(image).await,
+/// What never changes about an AMI.
+pub async fn facts(
+    services: &Services,
+    memory: &mut FleetMemory,
+    image: &str,
+) -> Result<ImageFacts, Failure> {
+    if let Some((known, facts)) = &memory.image
+        && known == image
+        && !facts.owners.is_empty()
+    {
+        return Ok(facts.clone());
     }
+    let facts = services.ec2.image(image).await?;
+    memory.image = Some((image.to_owned(), facts.clone()));
+    Ok(facts)
+}
+
+/// The architectures that the fleet's instance types run, which never change.
+pub async fn types(
+    reconcile: &Reconcile<'_>,
+    services: &Services,
+    admitted: &Admitted,
+) -> Result<KnownTypes, Failure> {
+    let cache = &reconcile.context.cache;
+    let named = admitted.fleet.capacity.iter().flat_map(|capacity| capacity.instance_types.clone());
+    let named: Vec<String> = named.filter(|_| admitted.fleet.enroll.is_none()).collect();
+    let mut known = cache.known_types(&named);
+    let new: Vec<String> = named.into_iter().filter(|name| !known.contains_key(name)).collect();
+    if !new.is_empty() {
+        let learned = services.ec2.instance_types(&new).await?;
+        cache.learn_types(&learned);
+        known.extend(learned);
+    }
+    Ok(known)
 }
 
 /// The subnets that the fleet may be launched in, by its class: those that it names, or the default one of each zone.

@@ -150,6 +150,7 @@ impl Life<'_> {
         self.walk.meets_when(NODE, "ec2:DescribeInstances", async || space.apply(&node).await).await;
         for action in [
             "ec2:DescribeLaunchTemplates",
+            "ec2:DescribeInstanceTypes",
             "ssm:GetParameter",
             "ec2:DescribeImages",
             "servicediscovery:ListNamespaces",

@@ -41,6 +41,12 @@ fn admitted(node: Value, of: Value) -> Result<Admitted, ClassRefusal> {
     admit(&object, object.fleet().unwrap(), ClassLookup::Found { name: "small", spec: &spec })
 }
 
+/// A fleet of these types, whose class names no AMI.
+pub(in crate::fleet) fn with_types(types: &[&str]) -> Admitted {
+    let capacity = json!({ "fleet": { "capacity": { "instanceTypes": types } } });
+    admitted(capacity, json!({ "instanceTypes": ["*"] })).unwrap()
+}
+
 const POWER: &str = "arn:aws:iam::aws:policy/PowerUserAccess";
 const READ: &str = "arn:aws:iam::aws:policy/ReadOnly";
 
