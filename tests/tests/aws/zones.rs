@@ -232,3 +232,32 @@ async fn an_instance_that_is_protected_from_termination_holds_up_neither_launche
     assert!(ids.iter().all(|id| !old.contains(id)), "{old:?} {ids:?}");
     stage.deleted("n").await;
 }
+
+/// EC2 ends what was launched: the reason is reported, and launches become rarer until what is launched changes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn instances_that_end_after_their_launch_are_launched_again_more_and_more_slowly() {
+    let stage = ZonesStage::new().await;
+    let ZonesStage { bed, space, .. } = &stage;
+    bed.front.meets("DescribeInstances", Some(Manner::EndedBy("Client.InvalidKMSKey.InvalidState")));
+    stage.apply("n", 1, "app:v1").await;
+    let mut launched = Vec::new();
+    for _ in 0..2 {
+        let found = wait::until("one is launched", LIMIT, async || {
+            let ids = ids_of(&bed.moto, space, "n").await;
+            Ok(ids.into_iter().next())
+        });
+        let id = found.await.unwrap();
+        let calls = bed.front.calls();
+        launched.push(calls.iter().rev().find(|call| call.action == "CreateFleet").unwrap().at);
+        bed.moto.aws(&["ec2", "terminate-instances", "--instance-ids", &id]).await.unwrap();
+        stage.says("n", "LaunchFailed", &["Client.InvalidKMSKey.InvalidState", &id]).await;
+        let events = space.events("n", "DiedAtLaunch").await;
+        assert!(events.iter().any(|event| event.contains(&id)), "{events:?}");
+    }
+    assert!((launched[1] - launched[0]).as_secs() >= 28, "half a minute, to the second: {launched:?}");
+    stage.says("n", "LaunchFailed", &["2 launches in a row"]).await;
+    stage.apply("n", 1, "app:v2").await;
+    stage.until_running("n", 1).await;
+    assert!(launched[1].elapsed().as_secs() < 60, "a change is launched at once");
+    stage.deleted("n").await;
+}

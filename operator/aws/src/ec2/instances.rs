@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{Filter, Instance as Described, InstanceStatus, SummaryStatus};
 use fleetmesh_api::tags::DRAINING_TAG;
+use fleetmesh_core::fleet::deaths::StateReason;
 use fleetmesh_core::fleet::{Checks, Instance, InstanceState};
 use fleetmesh_core::{Failure, FailureClass};
 use fleetmesh_model::tag::Tags;
@@ -187,6 +188,10 @@ fn read(instance: &Described) -> Option<Instance> {
         az: instance.placement().and_then(|placement| placement.availability_zone()).map(ToOwned::to_owned),
         type_: instance.instance_type().map(|name| name.as_str().to_owned()),
         state: InstanceState::of(state?.as_str())?,
+        ended: instance.state_reason().map(|reason| StateReason {
+            code: reason.code().unwrap_or_default().to_owned(),
+            message: reason.message().unwrap_or_default().to_owned(),
+        }),
         checks: Checks::Open,
         launched,
         missed_since: launched,

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::architecture;
 use super::class::{Admitted, ClassRefusal};
 use super::cloud_map;
+use super::deaths::deaths;
 use super::decision::{FleetDecision, Input};
 use super::enroll;
 use super::limits::Reached;
@@ -185,7 +186,11 @@ fn launch(observed: &ObservedFleet, input: &Input<'_>, wanted: &WantedFleet<'_>)
     decision.missing = launch;
     decision.steps.extend(ends(observed, &end, input.now));
     let granted = input.grant.map_or(launch, |grant| grant.count.min(launch));
-    if launch > 0 && input.settling {
+    decision.deaths = deaths(observed, &members, decision.hash.as_ref()).filter(|_| launch > 0);
+    let resting = decision.deaths.as_ref().is_some_and(|deaths| input.now < deaths.until);
+    if resting {
+        decision.waits = Some("a pause after instances that ended".to_owned());
+    } else if launch > 0 && input.settling {
         decision.waits = Some("EC2 to show what was launched before".to_owned());
     } else if granted > 0 {
         let source = AmiSource { template: &template.id, version, hash: decision.hash.clone() };

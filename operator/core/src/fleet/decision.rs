@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::capacity::Exhausted;
 use super::class::{Admitted, ClassRefusal};
+use super::deaths::Deaths;
 use super::limits::Grant;
 use super::plan::FleetStep;
 use super::user_data::FleetPlace;
@@ -63,6 +64,8 @@ pub struct FleetDecision {
     pub asks_zones: bool,
     /// How many instances are missing, whether or not they may be launched now.
     pub missing: i32,
+    /// Launches in a row whose instances ended by themselves, when instances are to be launched.
+    pub deaths: Option<Deaths>,
     /// Why no zone has capacity, in words, when instances are to be launched and none has.
     pub starved: Option<String>,
 }

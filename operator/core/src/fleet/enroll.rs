@@ -96,6 +96,7 @@ mod tests {
             ipv4: None,
             ipv6: None,
             draining_since: None,
+            ended: None,
             marks: Tags::new(),
             tags,
         }

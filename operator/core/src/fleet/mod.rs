@@ -12,6 +12,7 @@ pub mod architecture;
 pub mod capacity;
 pub mod class;
 pub mod cloud_map;
+pub mod deaths;
 pub mod decide;
 pub mod decision;
 pub mod enroll;

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::owner::{is_of, share};
 
 use super::architecture::KnownTypes;
+use super::deaths::StateReason;
 use super::template::FORM;
 use super::zones::Subnet;
 
@@ -207,6 +208,8 @@ pub struct Instance {
     pub type_: Option<String>,
     /// Its state.
     pub state: InstanceState,
+    /// Why EC2 ended it; `None` while it has not.
+    pub ended: Option<StateReason>,
     /// What EC2's checks say of it.
     pub checks: Checks,
     /// When it was launched.

@@ -271,6 +271,9 @@ fn finding(
     let FleetTally { desired, ready, updated, failed, foreign, .. } = tally;
     let so_far =
         format!("{ready} of {desired} instances are ready, {updated} from the newest template version");
+    if let Some(deaths) = decision.deaths.as_ref().filter(|_| ready < desired) {
+        return Finding::fails(Reason::LaunchFailed, format!("{so_far}; {}", deaths.words()));
+    }
     // Only while something is missing: what EC2 said about it is of no interest afterwards.
     let short = outcome.short.as_ref().map(|words| format!("EC2 says: {words}. "));
     let starved = decision.starved.as_ref().map(|words| format!("; waiting for {words}"));

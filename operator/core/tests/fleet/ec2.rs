@@ -211,6 +211,7 @@ impl SimulatedEc2 {
             ipv4: None,
             ipv6: None,
             draining_since: None,
+            ended: None,
             marks: Instance::marks_of(&tags),
             tags,
         };

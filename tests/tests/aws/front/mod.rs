@@ -30,6 +30,8 @@ pub enum Manner {
     LosesReply(u32),
     /// It finds no instance; for `DescribeInstances`.
     FindsNothing,
+    /// What was terminated ended for this reason, in what EC2 shows; for `DescribeInstances`.
+    EndedBy(&'static str),
     /// It launches nothing, and has this code among its errors; for `CreateFleet`.
     GivesError(&'static str),
     /// It launches everything, and has this code among its errors all the same; for `CreateFleet`.
@@ -152,6 +154,7 @@ async fn answer(state: Arc<Mutex<FrontState>>, asked: Asked, way: Upstream) -> O
         (Some(Manner::FindsNothing), _) => FrontAnswer::new(NOTHING.into()),
         (_, Some((body, answer))) if body == request.body => answer,
         (_, Some(_)) => request.refused(400, "IdempotentParameterMismatch"),
+        (Some(Manner::EndedBy(code)), _) => ended_by(code, way.forward(&upstream, asked).await),
         (manner, None) => with_manners(&state, &request, manner, asked, &way, &upstream).await,
     };
     let done = answer.status().is_success();
@@ -199,6 +202,12 @@ async fn with_manners(
             add_errors(answer, &launch, &errors)
         }
     }
+}
+
+/// moto gives every instance that ended the reason of one that somebody terminated.
+fn ended_by(code: &str, answer: FrontAnswer) -> FrontAnswer {
+    let text = String::from_utf8_lossy(answer.body()).replace("Client.UserInitiatedShutdown", code);
+    FrontAnswer::new(text.into())
 }
 
 /// Has moto launch so many instances by each override.

@@ -189,6 +189,7 @@ impl Race {
             ipv4: None,
             ipv6: None,
             draining_since: None,
+            ended: None,
             tags: Tags::from([
                 (OWNER_UID_TAG.to_owned(), made.uid.clone()),
                 (OWNER_NAMESPACE_TAG.to_owned(), Self::namespace(made.node)),

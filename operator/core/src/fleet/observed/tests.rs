@@ -31,6 +31,7 @@ fn instance(id: &str, owner: Option<&str>, state: InstanceState) -> Instance {
         ipv4: None,
         ipv6: None,
         draining_since: None,
+        ended: None,
         marks: Instance::marks_of(&tags),
         tags,
     }

@@ -18,6 +18,7 @@ fn instance(id: usize, version: i64) -> Instance {
         ipv4: None,
         ipv6: None,
         draining_since: None,
+        ended: None,
         tags: Tags::new(),
         marks: Tags::from([(TEMPLATE_VERSION_TAG.to_owned(), version.to_string())]),
     }

@@ -25,6 +25,7 @@ fn instance(id: usize, zone: &str) -> Instance {
         ipv4: None,
         ipv6: None,
         draining_since: None,
+        ended: None,
         tags: Tags::new(),
         marks: Tags::new(),
     }

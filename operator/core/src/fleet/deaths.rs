@@ -1,0 +1,154 @@
+//! Instances that end by themselves soon after their launch: a volume whose key EC2 may not use, an AMI whose snapshot is gone,
+//! user data that shuts the machine down. Each of them costs money and the next one ends like it, so launches become rarer. Pure.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::observed::{Instance, ObservedFleet};
+use super::scale::{FleetMember, Stage};
+
+/// How long nothing is launched after one launch that ended so, from that launch on; it doubles with each.
+const FIRST: SignedDuration = SignedDuration::from_secs(30);
+/// The longest of these. EC2 shows what is terminated for about an hour: so far back launches are counted.
+const LONGEST: SignedDuration = SignedDuration::from_mins(20);
+
+/// EC2's codes for the end of an instance that somebody wanted, or that has nothing to do with how it was launched.
+const WANTED: [&str; 6] = [
+    "Client.UserInitiatedHibernate",
+    "Client.UserInitiatedShutdown",
+    "Server.ScheduledStop",
+    "Server.SpotInstanceShutdown",
+    "Server.SpotInstanceStop",
+    "Server.SpotInstanceTermination",
+];
+
+/// Why EC2 ended an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateReason {
+    /// EC2's code, for example `Client.InternalError`.
+    pub code: String,
+    /// EC2's words.
+    pub message: String,
+}
+
+/// Launches in a row whose instances ended by themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deaths {
+    /// The instance that was launched last of them.
+    pub last: String,
+    /// Why the last one ended.
+    pub reason: StateReason,
+    /// How many launches.
+    pub launches: u32,
+    /// Until when nothing is launched.
+    pub until: Timestamp,
+}
+
+/// The deaths since the newest of `members` that serves was launched, among instances that came from what has the hash `hash`;
+/// `None` without any.
+pub fn deaths(
+    observed: &ObservedFleet,
+    members: &[FleetMember<'_>],
+    hash: Option<&String>,
+) -> Option<Deaths> {
+    let serves = |member: &&FleetMember<'_>| member.updated && member.serves == Stage::Ready;
+    let served = members.iter().filter(serves).map(|member| member.instance.launched).max();
+    let mut dead: Vec<(&Instance, &StateReason)> = observed
+        .instances
+        .iter()
+        .filter(|instance| !instance.state.is_live() && instance.holds(hash))
+        .filter(|instance| served.is_none_or(|served| served < instance.launched))
+        .filter_map(|instance| Some((instance, instance.ended.as_ref()?)))
+        .filter(|(_, reason)| !WANTED.contains(&reason.code.as_str()))
+        .collect();
+    dead.sort_by_key(|(instance, _)| (std::cmp::Reverse(instance.launched), &instance.id));
+    let (last, reason) = dead.first()?;
+    let launches: BTreeSet<Timestamp> = dead.iter().map(|(instance, _)| instance.launched).collect();
+    let launches = u32::try_from(launches.len()).unwrap_or(u32::MAX);
+    let pause = FIRST.saturating_mul(1 << launches.saturating_sub(1).min(10)).min(LONGEST);
+    Some(Deaths {
+        last: last.id.clone(),
+        reason: (*reason).clone(),
+        launches,
+        until: last.launched.saturating_add(pause).unwrap_or(last.launched),
+    })
+}
+
+impl Deaths {
+    /// What happened, for a person.
+    pub fn words(&self) -> String {
+        let Self { last, reason: StateReason { code, message }, launches, until } = self;
+        format!(
+            "{last} ended after its launch, EC2 says {code}: {message}. {launches} launches in a row ended so, and the next one is not before {until:.0}; what is launched is at fault (AMI, the key of the volume, user data), and a change of it is launched at once"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetmesh_api::tags::TEMPLATE_HASH_TAG;
+    use fleetmesh_model::tag::Tags;
+
+    use super::*;
+    use crate::fleet::observed::{Checks, InstanceState};
+
+    fn instance(id: &str, launched: i64, code: Option<&str>) -> Instance {
+        let launched = Timestamp::from_second(launched).unwrap();
+        let reason = |code: &str| StateReason { code: code.to_owned(), message: "why".to_owned() };
+        Instance {
+            id: id.to_owned(),
+            az: None,
+            type_: None,
+            state: if code.is_some() { InstanceState::Terminated } else { InstanceState::Running },
+            ended: code.map(reason),
+            checks: Checks::Passed,
+            launched,
+            missed_since: launched,
+            ipv4: None,
+            ipv6: None,
+            draining_since: None,
+            tags: Tags::new(),
+            marks: Tags::from([(TEMPLATE_HASH_TAG.to_owned(), "h".to_owned())]),
+        }
+    }
+
+    fn found(instances: &[Instance], hash: &str) -> Option<(u32, i64)> {
+        let observed = ObservedFleet { instances: instances.to_vec(), ..ObservedFleet::default() };
+        let live = observed.instances.iter().filter(|instance| instance.state.is_live());
+        let members: Vec<FleetMember<'_>> = live
+            .map(|instance| FleetMember {
+                instance,
+                serves: Stage::Ready,
+                stage: Stage::Ready,
+                updated: true,
+            })
+            .collect();
+        let deaths = deaths(&observed, &members, Some(&hash.to_owned()))?;
+        Some((deaths.launches, deaths.until.as_second()))
+    }
+
+    #[test]
+    fn each_launch_in_a_row_that_ends_by_itself_doubles_the_pause() {
+        let key = Some("Client.InvalidKMSKey.InvalidState");
+        let mut dead = vec![instance("i-1", 100, key), instance("i-2", 100, key)];
+        assert_eq!(found(&dead, "h"), Some((1, 130)), "two of one launch count once");
+        dead.push(instance("i-3", 200, Some("Client.InternalError")));
+        assert_eq!(found(&dead, "h"), Some((2, 260)));
+        for later in 3..20 {
+            dead.push(instance("i-9", later * 100, key));
+        }
+        assert_eq!(found(&dead, "h"), Some((19, 1900 + 1200)), "no longer than 20 minutes");
+        assert_eq!(found(&dead, "other"), None, "what is launched is another now");
+        dead.push(instance("i-0", 1950, None));
+        assert_eq!(found(&dead, "h"), None, "one of a later launch serves");
+    }
+
+    #[test]
+    fn what_somebody_wanted_and_what_spot_took_back_is_no_death() {
+        for code in WANTED {
+            assert_eq!(found(&[instance("i-1", 100, Some(code))], "h"), None, "{code}");
+        }
+        assert!(found(&[instance("i-1", 100, Some("Client.InstanceInitiatedShutdown"))], "h").is_some());
+    }
+}
