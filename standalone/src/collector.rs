@@ -6,7 +6,7 @@ use std::time::Duration;
 use fleetmesh_standalone_core::resource::Resources;
 use fleetmesh_standalone_core::store::collect::{self, Due};
 use fleetmesh_standalone_core::store::delete::{self, DeleteOptions, Propagation};
-use fleetmesh_standalone_core::store::{Decision, Guard, Key, Write};
+use fleetmesh_standalone_core::store::{Decision, Guard, Stored, Write};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
@@ -60,23 +60,58 @@ async fn settle(store: &Store, resources: &Resources) -> bool {
 
 fn step(store: &Store, resources: &Resources, due: &Due) -> Option<(Write, Vec<Guard>)> {
     match due {
-        Due::Delete { key, foreground } => deletion(store, resources, key, *foreground),
+        Due::Delete { key, revision, foreground } => {
+            let stored = store.read(|ledger| ledger.state.get(key).cloned());
+            // What somebody has changed since is decided on again.
+            deletion(resources, &stored.filter(|stored| stored.revision == *revision)?, *foreground)
+        }
         _ => store.read(|ledger| collect::write(&ledger.state, due)),
     }
 }
 
-fn deletion(
-    store: &Store,
-    resources: &Resources,
-    key: &Key,
-    foreground: bool,
-) -> Option<(Write, Vec<Guard>)> {
-    let resource = resources.iter().find(|one| one.store == key.store)?;
-    let stored = store.read(|ledger| ledger.state.get(key).cloned())?;
+fn deletion(resources: &Resources, stored: &Arc<Stored>, foreground: bool) -> Option<(Write, Vec<Guard>)> {
+    let resource = resources.iter().find(|one| one.store == stored.key.store)?;
     let propagation = if foreground { Propagation::Foreground } else { Propagation::Background };
     let options = DeleteOptions { propagation: Some(propagation), ..DeleteOptions::default() };
-    match delete::decide(resource, &stored, &options, &Api::fresh()) {
+    match delete::decide(resource, stored, &options, &Api::fresh()) {
         Ok(Decision::Write(write, guards)) => Some((write, guards)),
         Ok(Decision::Unchanged(_)) | Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetmesh_standalone_core::store::{EventKind, Key};
+    use serde_json::json;
+
+    use super::*;
+
+    fn config_map(name: &str, uid: &str, owner: Option<&str>) -> Write {
+        let owners =
+            owner.map(|uid| json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": uid, "uid": uid}]));
+        let metadata = json!({"namespace": "default", "name": name, "uid": uid, "ownerReferences": owners});
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata});
+        Write { key: Key::new("configmaps", "default", name), kind: EventKind::Added, object }
+    }
+
+    /// Between the list of what is due and its turn, objects get another owner, or their name another object.
+    #[tokio::test]
+    async fn what_has_changed_since_it_was_due_is_decided_on_again() {
+        let store = Store::in_memory().expect("a store");
+        let resources = Resources::new(&fleetmesh_crds::all());
+        for write in ["kept", "left", "gone"].map(|name| config_map(name, name, Some("nobody"))) {
+            store.commit(write, vec![]).await.expect("stored");
+        }
+        let due = store.read(|ledger| collect::due(&ledger.state, |_, _| true));
+        assert_eq!(due.len(), 3, "{due:?}");
+        let changed = Write { kind: EventKind::Modified, ..config_map("kept", "kept", None) };
+        store.commit(changed, vec![]).await.expect("stored");
+        let removed = Write { kind: EventKind::Deleted, ..config_map("left", "left", Some("nobody")) };
+        store.commit(removed, vec![]).await.expect("stored");
+        store.commit(config_map("left", "another", None), vec![]).await.expect("stored");
+        let steps: Vec<Write> =
+            due.iter().filter_map(|one| step(&store, &resources, one)).map(|(write, _)| write).collect();
+        let names: Vec<&str> = steps.iter().map(|write| write.key.name.as_str()).collect();
+        assert_eq!(names, ["gone"]);
     }
 }

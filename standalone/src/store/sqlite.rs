@@ -13,8 +13,8 @@ const APPLICATION_ID: i64 = 0x464d_5341;
 /// `PRAGMA user_version`. 1 had no checksums.
 const SCHEMA_VERSION: i64 = 2;
 
-/// `sum` is the [`checksum`] of the row. `text` is the object as JSON with its resource version, which is `revision`. The one row of `revision` has the last that was used,
-/// by a deletion too.
+/// `sum` is the [`checksum`] of the row. `text` is the object as JSON with its resource version, which is `revision`. The one row of
+/// `revision` has the last that was used, by a deletion too.
 const SCHEMA: &str = "
 CREATE TABLE revision (value INTEGER NOT NULL) STRICT;
 INSERT INTO revision VALUES (0);
@@ -151,13 +151,19 @@ fn read(connection: &Connection, path: &Path, has_sums: bool) -> Result<State, O
         let object = Stored::read(key, &text, revision);
         objects.push(object.map_err(|error| damaged(&error.to_string()))?);
     }
+    // A revision that is used again would let a precondition of an old reader hold for another object.
+    let newest = objects.iter().map(|object| object.revision).max().unwrap_or_default();
+    if revision < newest {
+        let reason = format!("its last revision is {revision}, and an object has revision {newest}");
+        return Err(OpenError::Damaged { path: path.to_owned(), reason });
+    }
     Ok(State::load(objects, revision))
 }
 
-/// The last revision that was used.
+/// The last revision that was used; one that is no revision is an error of its column.
 pub(super) fn last_revision(connection: &Connection) -> rusqlite::Result<u64> {
     let revision: i64 = connection.query_row("SELECT value FROM revision", [], |row| row.get(0))?;
-    Ok(u64::try_from(revision).unwrap_or_default())
+    u64::try_from(revision).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, revision))
 }
 
 /// Sets the last revision that was used.

@@ -109,6 +109,26 @@ async fn a_row_that_is_damaged_and_still_json_is_named_with_the_way_out() {
 }
 
 #[tokio::test]
+async fn a_last_revision_that_would_be_used_again_is_damage() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    for value in [1, 2] {
+        store.commit(write("a", EventKind::Modified, value), vec![]).await.expect("stored");
+    }
+    drop(store);
+    for (damage, words) in [
+        ("UPDATE revision SET value = 1", "its last revision is 1, and an object has revision 2"),
+        ("UPDATE revision SET value = -1", "-1"),
+    ] {
+        behind_its_back(directory.path(), damage);
+        let line = Store::open(directory.path()).map(|_| ()).expect_err(damage).to_string();
+        assert!(line.contains("is damaged: ") && line.contains(words), "{line}");
+    }
+    behind_its_back(directory.path(), "UPDATE revision SET value = 7");
+    assert_eq!(open(directory.path()).read(|ledger| ledger.state.revision()), 7, "what was deleted had some");
+}
+
+#[tokio::test]
 async fn a_file_without_checksums_gets_them_once() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = open(directory.path());

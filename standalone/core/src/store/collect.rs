@@ -14,10 +14,13 @@ use super::{EventKind, Guard, Write};
 /// What is to be done to one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// Delete it; its dependents before it, if it says so.
+    /// Delete it, as long as nobody has changed it; its dependents before it, if it says so.
     Delete {
         /// Which.
         key: Key,
+        /// Its resource version when that was decided: who has given it another owner since, or made another object of the
+        /// name, keeps it.
+        revision: u64,
         /// Whether its own dependents go first.
         foreground: bool,
     },
@@ -56,7 +59,7 @@ pub fn due(state: &State, serves: impl Fn(&str, &str) -> bool) -> Vec<Due> {
         }
         for object in keys.iter().filter_map(|key| state.get(key)).filter(|object| !object.is_deleting) {
             if object.owners.iter().all(gone) {
-                due.push(Due::Delete { key: object.key.clone(), foreground: false });
+                due.push(delete(object, false));
             } else if object.owners.iter().any(|owner| owner.uid == uid && gone(owner)) {
                 // It has another owner, and forgets this one.
                 due.push(Due::Disown { key: object.key.clone(), owner: uid.to_owned() });
@@ -66,13 +69,17 @@ pub fn due(state: &State, serves: impl Fn(&str, &str) -> bool) -> Vec<Due> {
     due
 }
 
+fn delete(object: &Stored, foreground: bool) -> Due {
+    Due::Delete { key: object.key.clone(), revision: object.revision, foreground }
+}
+
 /// What lies in a namespace goes before it.
 fn of_namespace(state: &State, namespace: &Stored, due: &mut Vec<Due>) {
     let mut is_empty = true;
     for object in state.in_namespace(&namespace.key.name) {
         is_empty = false;
         if !object.is_deleting {
-            due.push(Due::Delete { key: object.key.clone(), foreground: false });
+            due.push(delete(object, false));
         }
     }
     if is_empty {
@@ -104,10 +111,9 @@ fn of_owner(state: &State, owner: &Stored, serves: &dyn Fn(&str, &str) -> bool, 
             if object.is_deleting {
                 continue;
             }
-            let key = object.key.clone();
             due.push(match object.owners.iter().any(keeps) {
-                true => Due::Disown { key, owner: owner.uid.clone() },
-                false => Due::Delete { key, foreground: true },
+                true => Due::Disown { key: object.key.clone(), owner: owner.uid.clone() },
+                false => delete(object, true),
             });
         }
         if !blocked {

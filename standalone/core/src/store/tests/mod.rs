@@ -129,7 +129,7 @@ impl Bed {
                 steps += 1;
                 assert!(steps < 10_000, "it comes to an end");
                 match &one {
-                    collect::Due::Delete { key, foreground } => self.delete_due(key, *foreground),
+                    collect::Due::Delete { key, foreground, .. } => self.delete_due(key, *foreground),
                     _ => {
                         if let Some((write, guards)) = collect::write(&self.ledger.state, &one) {
                             self.commit(Decision::Write(write, guards));
