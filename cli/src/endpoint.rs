@@ -27,7 +27,8 @@ pub struct EndpointArgs {
     )]
     pub app_mesh_access_key_file: Option<PathBuf>,
 
-    /// The AWS region; without it the AWS SDK's standard resolution, then us-west-2
+    /// The AWS region; without it the AWS SDK's standard resolution. Identities and fleets need one; for a Fleetmesh
+    /// control plane it is us-west-2 then
     #[arg(long, env = "FLEETMESH_REGION", value_name = "REGION")]
     pub region: Option<String>,
 }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use aws_config::BehaviorVersion;
 use aws_config::identity::IdentityCache;
+use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
@@ -22,6 +22,9 @@ use crate::write_hook::WriteHooks;
 
 /// The region when nothing names one; a Fleetmesh control plane's default too.
 pub(super) const DEFAULT_REGION: &str = "us-west-2";
+/// What gives the address of an endpoint.
+const FLAG: &str = "--app-mesh-endpoint";
+const ENVIRONMENT: &str = "the address of AWS_ENDPOINT_URL_APP_MESH, AWS_ENDPOINT_URL or the profile";
 /// App Mesh, as the environment and profiles name it.
 pub(super) const APP_MESH: JsonOperation =
     JsonOperation { service: control_plane::SERVICE, host: "appmesh", service_id: "App Mesh", target: "" };
@@ -49,10 +52,10 @@ pub struct CloudEndpoint {
 
 /// The endpoint's address, or a file of the endpoint's, cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use {flag}: {reason}")]
+#[error("cannot use {given_by}: {reason}")]
 pub struct EndpointError {
-    /// The flag that gives it.
-    pub flag: &'static str,
+    /// The flag or the variables that give it.
+    pub given_by: &'static str,
     /// What is wrong with it.
     pub reason: String,
 }
@@ -75,11 +78,7 @@ impl AppMeshApi {
     /// The address is none, or a file of the endpoint's cannot be read.
     pub async fn of(endpoint: &CloudEndpoint) -> Result<Self, EndpointError> {
         let trust = trust_of(endpoint)?;
-        let shared = load(endpoint, &trust).await?;
-        let given = endpoint.url.clone().or_else(|| APP_MESH.given_endpoint(&shared));
-        if let Some(url) = &given {
-            check_address(url).map_err(|reason| EndpointError { flag: "--app-mesh-endpoint", reason })?;
-        }
+        let (CloudEndpoint { url: given, .. }, shared) = load(endpoint, &trust).await?;
         let mut config = aws_sdk_appmesh::config::Builder::from(&shared);
         if shared.region().is_none() {
             config = config.region(Region::new(DEFAULT_REGION));
@@ -142,7 +141,7 @@ pub(super) fn trust_of(endpoint: &CloudEndpoint) -> Result<Trust, EndpointError>
     match &endpoint.ca_file {
         None => Ok(Trust::system()),
         Some(path) => {
-            Trust::file(path).map_err(|reason| EndpointError { flag: "--app-mesh-ca-file", reason })
+            Trust::file(path).map_err(|reason| EndpointError { given_by: "--app-mesh-ca-file", reason })
         }
     }
 }
@@ -161,26 +160,45 @@ fn check_address(address: &str) -> Result<(), String> {
     Err(format!("{address:?} is no address of http:// or https://, a host and a port: {fault}"))
 }
 
-/// What the SDK finds out for `endpoint`.
-pub(super) async fn load(endpoint: &CloudEndpoint, trust: &Trust) -> Result<SdkConfig, EndpointError> {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+/// The endpoint with the address that was given by whatever means, none at AWS, and what the SDK finds out for it. An address of the
+/// environment or of a profile is treated as one of the flag.
+pub(super) async fn load(
+    endpoint: &CloudEndpoint,
+    trust: &Trust,
+) -> Result<(CloudEndpoint, SdkConfig), EndpointError> {
+    if let Some(url) = &endpoint.url {
+        check_address(url).map_err(|reason| EndpointError { given_by: FLAG, reason })?;
+        return Ok((endpoint.clone(), load_given(endpoint, url, trust).await?));
+    }
+    let config = loader(endpoint, trust).load().await;
+    let Some(url) = APP_MESH.given_endpoint(&config) else { return Ok((endpoint.clone(), config)) };
+    check_address(&url).map_err(|reason| EndpointError { given_by: ENVIRONMENT, reason })?;
+    let found = CloudEndpoint { url: Some(url.clone()), ..endpoint.clone() };
+    let config = load_given(&found, &url, trust).await?;
+    Ok((found, config))
+}
+
+fn loader(endpoint: &CloudEndpoint, trust: &Trust) -> ConfigLoader {
+    let loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(app_mesh_client(trust.clone()))
         .timeout_config(timeouts());
-    if let Some(region) = &endpoint.region {
-        loader = loader.region(Region::new(region.clone()));
+    match &endpoint.region {
+        Some(region) => loader.region(Region::new(region.clone())),
+        None => loader,
     }
-    if let Some(url) = &endpoint.url {
-        loader = loader.endpoint_url(url);
-        if let Some(provider) = provider(endpoint)? {
-            // Without the chain there is nothing to ask for the region either: no request to EC2's metadata service.
-            let region = endpoint.region.clone().or_else(|| std::env::var("AWS_REGION").ok());
-            let region = region.unwrap_or_else(|| DEFAULT_REGION.to_owned());
-            loader = loader.credentials_provider(provider).region(Region::new(region));
-        }
-        if endpoint.access_key_file.is_some() {
-            // The file is asked each time, so that a replaced key counts at once.
-            loader = loader.identity_cache(IdentityCache::no_cache());
-        }
+}
+
+async fn load_given(endpoint: &CloudEndpoint, url: &str, trust: &Trust) -> Result<SdkConfig, EndpointError> {
+    let mut loader = loader(endpoint, trust).endpoint_url(url);
+    if let Some(provider) = provider(endpoint)? {
+        // Without the chain there is nothing to ask for the region either: no request to EC2's metadata service.
+        let region = endpoint.region.clone().or_else(|| std::env::var("AWS_REGION").ok());
+        let region = region.unwrap_or_else(|| DEFAULT_REGION.to_owned());
+        loader = loader.credentials_provider(provider).region(Region::new(region));
+    }
+    if endpoint.access_key_file.is_some() {
+        // The file is asked each time, so that a replaced key counts at once.
+        loader = loader.identity_cache(IdentityCache::no_cache());
     }
     Ok(loader.load().await)
 }
@@ -191,7 +209,7 @@ fn provider(endpoint: &CloudEndpoint) -> Result<Option<SharedCredentialsProvider
         None => Ok(credentials::for_endpoint(endpoint.url.as_deref())),
         Some(path) => {
             let file = KeyFile::new(path)
-                .map_err(|reason| EndpointError { flag: "--app-mesh-access-key-file", reason })?;
+                .map_err(|reason| EndpointError { given_by: "--app-mesh-access-key-file", reason })?;
             Ok(Some(SharedCredentialsProvider::new(file)))
         }
     }

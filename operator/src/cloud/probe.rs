@@ -52,14 +52,14 @@ impl EndpointProbe {
     /// # Errors
     /// The address is none, or a file of the endpoint's cannot be read.
     pub async fn find(endpoint: &CloudEndpoint) -> Result<Self, EndpointError> {
-        let config = load(endpoint, &trust_of(endpoint)?).await?;
+        let (endpoint, config) = load(endpoint, &trust_of(endpoint)?).await?;
         let region = config.region().map_or(DEFAULT_REGION, Region::as_ref).to_owned();
         let found = match &endpoint.url {
             Some(url) => url.clone(),
             None => APP_MESH.endpoint(&config, &region),
         };
         let url = found.trim_end_matches('/').to_owned();
-        Ok(Self { url, region, endpoint: endpoint.clone(), config })
+        Ok(Self { url, region, endpoint, config })
     }
 
     /// Whose credentials sign.

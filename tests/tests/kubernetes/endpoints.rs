@@ -107,7 +107,10 @@ async fn a_bad_endpoint_is_a_condition_and_a_good_one_puts_all_right() {
     let started = operator(&cluster, &["env", &variable], &[], &run, "variable");
     says(&space, started, "EndpointUnreachable", &["--app-mesh-endpoint", "version 1"]).await;
 
-    let _good = operator(&cluster, &[], &["--app-mesh-endpoint", &endpoint], &run, "good");
+    // It is met like one of the flag: on this machine, without credentials.
+    let variable = format!("AWS_ENDPOINT_URL_APP_MESH={endpoint}");
+    let bare = ["env", "-u", "AWS_ACCESS_KEY_ID", "-u", "AWS_SECRET_ACCESS_KEY", &variable];
+    let _good = operator(&cluster, &bare, &[], &run, "good");
     space.ready(&["virtualnode/red", "mesh/endpoints"]).await;
     let after = space.describe("virtual-node", "red").await;
     assert_eq!(after, made, "nothing was lost and nothing written");
@@ -136,4 +139,10 @@ async fn without_resources(cluster: &Cluster, run: &RunDir) {
     assert!(!none.ended(LIMIT).await.unwrap().success());
     let said = none.log_tail();
     assert!(said.contains("cannot use --app-mesh-endpoint: \"127.0.0.1:9080\" is no address"), "{said}");
+
+    let variable = ["env", "AWS_ENDPOINT_URL_APP_MESH=127.0.0.1:9080"];
+    let mut none = operator(cluster, &variable, &[], run, "none-of-the-environment");
+    assert!(!none.ended(LIMIT).await.unwrap().success());
+    let said = none.log_tail();
+    assert!(said.contains("cannot use the address of AWS_ENDPOINT_URL_APP_MESH"), "{said}");
 }

@@ -200,7 +200,7 @@ fn usage(error: &EndpointError, url: &str) -> Fault {
     if url.contains('@') {
         return Fault::Usage(format!(
             "cannot use {}, which has a user in it and is not repeated here",
-            error.flag
+            error.given_by
         ));
     }
     Fault::Usage(error.to_string())
