@@ -102,8 +102,8 @@ fn remember(new: Times) -> Result<()> {
         .with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Runs `suites` with these variables, some of them once more on standalone ([`ON_STANDALONE`]), `at_once` at a time with `threads` tests at a time in each, and prints what each
-/// prints when it has ended.
+/// Runs `suites` with these variables, some of them once more on standalone ([`ON_STANDALONE`]), `at_once` at a time with `threads`
+/// tests at a time in each, and prints what each prints when it has ended.
 ///
 /// # Errors
 /// One cannot be started or fails: the error names all that failed.
