@@ -13,7 +13,7 @@ use kube::runtime::watcher;
 use kube::{Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 
-use super::{KubeRsSpace, router_spec, until, version};
+use super::{KubeRsSpace, on_each, router_spec, until, version};
 use crate::bed::LIMIT;
 
 const MANAGER: &str = "router-ports";
@@ -61,7 +61,10 @@ fn has_port(port: &'static str) -> impl Fn(Option<&ConfigMap>) -> bool {
 
 #[tokio::test]
 async fn a_controller_keeps_what_it_owns_and_is_called_for_changes_alone() {
-    let space = KubeRsSpace::new("controllers").await;
+    on_each("controllers", owning).await;
+}
+
+async fn owning(space: &KubeRsSpace) {
     let about = Arc::new(Reconciling { client: space.client.clone(), ended: AtomicUsize::new(0) });
     let controller = Controller::new(space.routers(), watcher::Config::default())
         .owns(space.config_maps(), watcher::Config::default())
@@ -91,7 +94,7 @@ async fn a_controller_keeps_what_it_owns_and_is_called_for_changes_alone() {
         status.is_some_and(|status| status.observed_generation == Some(2))
     };
     until(space.routers(), "shop", "the status is about the new spec", settled).await;
-    asks_for_a_look(&space, &about).await;
+    asks_for_a_look(space, &about).await;
     assert!(about.ended.load(Ordering::SeqCst) < 30, "it is called for its own writes, again and again");
     running.abort();
 }

@@ -15,7 +15,7 @@ use kube::runtime::{conditions, watcher};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::{KubeRsSpace, router_spec, until};
+use super::{KubeRsSpace, on_each, router_spec, until};
 use crate::bed::LIMIT;
 
 const ONE: &str = "example.com/one";
@@ -78,9 +78,12 @@ fn again(_: Arc<VirtualRouter>, _: &FinalizerError, _: Arc<Finalizing>) -> Actio
 
 #[tokio::test]
 async fn an_object_stays_until_every_finalizer_has_cleaned_up() {
-    let space = KubeRsSpace::new("finalizers").await;
-    let (one, first) = Finalizing::start(ONE, &space, false);
-    let (two, second) = Finalizing::start(TWO, &space, true);
+    on_each("finalizers", finalizing).await;
+}
+
+async fn finalizing(space: &KubeRsSpace) {
+    let (one, first) = Finalizing::start(ONE, space, false);
+    let (two, second) = Finalizing::start(TWO, space, true);
     let router = space.create_router("shop", 80).await;
     one.until_applied(1).await;
     two.until_applied(1).await;

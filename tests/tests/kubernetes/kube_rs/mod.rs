@@ -1,15 +1,18 @@
 //! kube-rs as its users have it, for whoever writes a controller of Fleetmesh's kinds: `Controller` with children that it owns,
-//! `finalizer`, `watcher` in both modes and `Recorder`. No operator runs here: these controllers are the tests' own.
+//! `finalizer`, `watcher` in both modes and `Recorder`. No operator runs here: these controllers are the tests' own. Each test runs on the
+//! cluster of the suite, and then over the client of an embedded API in this process, as the operator of `fleetmesh standalone` has it.
 
 mod controllers;
 mod finalizers;
 mod recorders;
 mod watchers;
 
-use std::sync::Arc;
+use std::path::Path;
 
 use fleetmesh_crds::VirtualRouter;
+use fleetmesh_standalone::StandaloneConfig;
 use fleetmesh_testbed::cluster::Cluster;
+use fleetmesh_testbed::kubectl::Kubectl;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::shared::Shared;
 use fleetmesh_testbed::stack;
@@ -20,6 +23,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::runtime::wait::{Condition, await_condition};
 use kube::{Client, Resource, ResourceExt};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::bed::LIMIT;
 
@@ -31,26 +35,44 @@ struct KubeRsBed {
 
 /// A namespace of a test, and its client.
 struct KubeRsSpace {
-    bed: Arc<KubeRsBed>,
     name: String,
     client: Client,
+    kubectl: Kubectl,
+}
+
+/// Runs a test in a namespace of this name, on each API.
+async fn on_each(name: &str, test: impl AsyncFn(&KubeRsSpace)) {
+    static SHARED: Shared<KubeRsBed> = Shared::new();
+    let start = async || {
+        let run = RunDir::new("kube-rs").unwrap();
+        let cluster = Cluster::start(&run).await.unwrap();
+        stack::install_crds(&cluster.kubectl().unwrap(), &run).await.unwrap();
+        KubeRsBed { cluster, _run: run }
+    };
+    let bed = SHARED.get(start).await;
+    let kubeconfig = bed.cluster.admin_kubeconfig();
+    println!("on the cluster");
+    test(&KubeRsSpace::new(name, client(&kubeconfig).await.unwrap(), &kubeconfig).await).await;
+
+    println!("within this process");
+    let run = RunDir::new("kube-rs-within").unwrap();
+    let mut config = StandaloneConfig::new(run.join("data"));
+    config.listen.set_port(0);
+    let bound = fleetmesh_standalone::bind(config).await.unwrap();
+    let (kubeconfig, client, ending) =
+        (bound.kubeconfig.clone(), bound.client("kube-rs"), CancellationToken::new());
+    let serving = tokio::spawn(bound.serve(ending.clone()));
+    test(&KubeRsSpace::new(name, client, &kubeconfig).await).await;
+    ending.cancel();
+    serving.await.unwrap().unwrap();
 }
 
 impl KubeRsSpace {
-    async fn new(name: &str) -> Self {
-        static SHARED: Shared<KubeRsBed> = Shared::new();
-        let start = async || {
-            let run = RunDir::new("kube-rs").unwrap();
-            let cluster = Cluster::start(&run).await.unwrap();
-            stack::install_crds(&cluster.kubectl().unwrap(), &run).await.unwrap();
-            KubeRsBed { cluster, _run: run }
-        };
-        let bed = SHARED.get(start).await;
-        let client = client(&bed.cluster.admin_kubeconfig()).await.unwrap();
+    async fn new(name: &str, client: Client, kubeconfig: &Path) -> Self {
         let mut namespace = Namespace::default();
         namespace.metadata.name = Some(name.to_owned());
         Api::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
-        Self { bed, name: name.to_owned(), client }
+        Self { name: name.to_owned(), client, kubectl: Kubectl::new(kubeconfig).unwrap() }
     }
 
     fn routers(&self) -> Api<VirtualRouter> {

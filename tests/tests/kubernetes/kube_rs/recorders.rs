@@ -6,7 +6,7 @@ use kube::api::{Api, ListParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Resource as _, ResourceExt as _};
 
-use super::KubeRsSpace;
+use super::{KubeRsSpace, on_each};
 
 fn event(reason: &str, type_: EventType, note: &str) -> Event {
     let (reason, action) = (reason.to_owned(), "Reconciling".to_owned());
@@ -21,7 +21,10 @@ async fn stored(space: &KubeRsSpace, namespace: &str) -> Vec<StoredEvent> {
 
 #[tokio::test]
 async fn events_of_a_recorder_are_one_series_and_kubectl_shows_them() {
-    let space = KubeRsSpace::new("recorders").await;
+    on_each("recorders", recording).await;
+}
+
+async fn recording(space: &KubeRsSpace) {
     let instance = Some("pod-1".to_owned());
     let reporter = Reporter { controller: "example.com/ports".to_owned(), instance };
     let recorder = Recorder::new(space.client.clone(), reporter);
@@ -32,7 +35,7 @@ async fn events_of_a_recorder_are_one_series_and_kubectl_shows_them() {
     }
     recorder.publish(&event("PortFreed", EventType::Normal, "80 is free"), &about).await.unwrap();
 
-    let mut events = stored(&space, "recorders").await;
+    let mut events = stored(space, "recorders").await;
     events.sort_by_key(|event| event.series.is_none());
     let [taken, freed] = &events[..] else { panic!("two Events, not {events:?}") };
     let series = taken.series.as_ref().unwrap();
@@ -44,7 +47,7 @@ async fn events_of_a_recorder_are_one_series_and_kubectl_shows_them() {
     assert_eq!(taken.regarding.as_ref().unwrap().uid, router.uid());
     assert_eq!((freed.series.as_ref(), freed.note.as_deref()), (None, Some("80 is free")));
 
-    let kubectl = space.bed.cluster.kubectl().unwrap();
+    let kubectl = &space.kubectl;
     let get = [
         "get",
         "events",
@@ -66,7 +69,10 @@ async fn events_of_a_recorder_are_one_series_and_kubectl_shows_them() {
 
 #[tokio::test]
 async fn events_about_what_has_no_namespace_are_in_default() {
-    let space = KubeRsSpace::new("placeless").await;
+    on_each("placeless", recording_in_default).await;
+}
+
+async fn recording_in_default(space: &KubeRsSpace) {
     let reporter = Reporter { controller: "example.com/ports".to_owned(), instance: None };
     let recorder = Recorder::new(space.client.clone(), reporter);
     let namespace = Api::<Namespace>::all(space.client.clone()).get("placeless").await.unwrap();
@@ -74,7 +80,7 @@ async fn events_about_what_has_no_namespace_are_in_default() {
     for _ in 0..2 {
         recorder.publish(&event("Seen", EventType::Normal, "it is there"), &about).await.unwrap();
     }
-    let events = stored(&space, "default").await;
+    let events = stored(space, "default").await;
     let [seen] = &events[..] else { panic!("one Event, not {events:?}") };
     assert_eq!(seen.series.as_ref().map(|series| series.count), Some(2));
     assert_eq!(seen.regarding.as_ref().unwrap().uid, namespace.uid());

@@ -11,7 +11,7 @@ use kube::api::{Api, DeleteParams, PartialObjectMeta, Patch, PatchParams, PostPa
 use kube::runtime::watcher::{self, Config, Event, watcher};
 use serde_json::json;
 
-use super::KubeRsSpace;
+use super::{KubeRsSpace, on_each};
 use crate::bed::LIMIT;
 
 /// How long the server lets a watch be, in seconds.
@@ -88,14 +88,17 @@ async fn follows<K: ResourceExt>(
 
 #[tokio::test]
 async fn watchers_in_every_mode_begin_with_what_is_there_and_miss_nothing() {
-    let space = KubeRsSpace::new("watchers").await;
+    on_each("watchers", watching).await;
+}
+
+async fn watching(space: &KubeRsSpace) {
     for name in ["a", "b", "c", "d", "e"] {
-        create(&space, name, "yes").await;
+        create(space, name, "yes").await;
     }
-    create(&space, "f", "no").await;
+    create(space, "f", "no").await;
     for (mode, config) in configurations() {
-        follows(&space, mode, watcher(space.config_maps(), config.clone())).await;
+        follows(space, mode, watcher(space.config_maps(), config.clone())).await;
         let metadata: Api<PartialObjectMeta<ConfigMap>> = Api::namespaced(space.client.clone(), &space.name);
-        follows(&space, &format!("{mode}-metadata"), watcher(metadata, config)).await;
+        follows(space, &format!("{mode}-metadata"), watcher(metadata, config)).await;
     }
 }
