@@ -179,8 +179,7 @@ async fn find(
 
 async fn probe(endpoint: &CloudEndpoint) -> Result<EndpointProbe, Fault> {
     let found = within("AWS's configuration", LIMIT, EndpointProbe::find(endpoint)).await;
-    let url = endpoint.url.as_deref().unwrap_or_default();
-    found.ok_or(Fault::Late(LIMIT))?.map_err(|error| usage(&error, url))
+    found.ok_or(Fault::Late(LIMIT))?.map_err(|error| usage(&error))
 }
 
 /// Fills in where the standalone of `folder` serves; a region that was asked for stays.
@@ -196,8 +195,8 @@ async fn of_standalone(folder: &Path, endpoint: &mut CloudEndpoint) -> Result<()
 }
 
 /// What is wrong with an endpoint, without the password that its address may have.
-fn usage(error: &EndpointError, url: &str) -> Fault {
-    if url.contains('@') {
+fn usage(error: &EndpointError) -> Fault {
+    if error.reason.contains('@') {
         return Fault::Usage(format!(
             "cannot use {}, which has a user in it and is not repeated here",
             error.given_by
@@ -209,7 +208,7 @@ fn usage(error: &EndpointError, url: &str) -> Fault {
 async fn ask(probe: &EndpointProbe, facts: AppMeshFacts) -> AppMeshFacts {
     let answer = match within(&facts.url, LIMIT, probe.list()).await {
         None => Err(Fault::Late(LIMIT)),
-        Some(Err(error)) => Err(usage(&error, &probe.url)),
+        Some(Err(error)) => Err(usage(&error)),
         Some(Ok(answer)) => answer.map_err(Fault::Call),
     };
     let is_fleetmesh = answer.as_ref().is_ok_and(|list| list.is_fleetmesh);
