@@ -86,7 +86,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves `gate` on `listener` until `shutdown`. A connection beyond the limit of all strangers is closed at once.
+/// Serves `gate` on `listener` until `shutdown`. A connection beyond the limits of strangers ends an older one.
 pub async fn serve(
     listener: TcpListener,
     tls: Arc<ServerConfig>,
@@ -100,18 +100,17 @@ pub async fn serve(
             () = shutdown.cancelled() => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, source)) => {
-                    if let Some(seat) = seats.take(source, limits) {
-                        let given_up = seat.given_up.clone();
-                        let connection = (stream, Arc::new(seat));
-                        let served =
-                            exchange(connection, acceptor.clone(), gate.clone(), limits, shutdown.clone());
-                        connections.spawn(async move {
-                            tokio::select! {
-                                () = served => {}
-                                () = given_up.cancelled() => {}
-                            }
-                        });
-                    }
+                    let seat = seats.take(source, limits);
+                    let given_up = seat.given_up.clone();
+                    let connection = (stream, Arc::new(seat));
+                    let served =
+                        exchange(connection, acceptor.clone(), gate.clone(), limits, shutdown.clone());
+                    connections.spawn(async move {
+                        tokio::select! {
+                            () = served => {}
+                            () = given_up.cancelled() => {}
+                        }
+                    });
                 }
                 Err(_) => tokio::time::sleep(EXHAUSTED).await,
             },
@@ -205,12 +204,23 @@ impl Taken {
         was_there
     }
 
-    /// Ends the oldest connection of a stranger at `source` when there are so many: whoever keeps as many as he may there keeps nobody
-    /// else out.
+    /// Ends the oldest connection of a stranger at `source` when there are so many of it, or at the source that has most when there
+    /// are so many of all: whoever keeps as many as he may keeps nobody else out, at however many addresses of this host.
     fn make_room(&mut self, source: IpAddr, limits: ConnectionLimits) {
-        let of_source = self.strangers.get_mut(&source).filter(|there| there.len() >= limits.of_source);
-        if let Some((_, oldest)) = of_source.and_then(BTreeMap::pop_first) {
+        let of_source = self.strangers.get(&source).map_or(0, BTreeMap::len);
+        let fullest = self.strangers.iter().map(|(source, there)| (there.len(), *source)).max();
+        let all: usize = self.strangers.values().map(BTreeMap::len).sum();
+        let from = match fullest {
+            _ if of_source >= limits.of_source => source,
+            Some((_, fullest)) if all >= limits.of_all => fullest,
+            _ => return,
+        };
+        let Some(there) = self.strangers.get_mut(&from) else { return };
+        if let Some((_, oldest)) = there.pop_first() {
             oldest.cancel();
+        }
+        if there.is_empty() {
+            self.strangers.remove(&from);
         }
     }
 }
@@ -236,18 +246,15 @@ impl Seats {
     }
 
     /// A seat among strangers.
-    fn take(&self, source: SocketAddr, limits: ConnectionLimits) -> Option<Seat> {
+    fn take(&self, source: SocketAddr, limits: ConnectionLimits) -> Seat {
         let (source, given_up) = (source.ip(), CancellationToken::new());
         let mut taken = self.lock();
         taken.make_room(source, limits);
-        if taken.strangers.values().map(BTreeMap::len).sum::<usize>() >= limits.of_all {
-            return None;
-        }
         taken.count += 1;
         let number = taken.count;
         taken.strangers.entry(source).or_default().insert(number, given_up.clone());
         drop(taken);
-        Some(Seat { seats: self.clone(), source, number, is_known: AtomicBool::new(false), given_up })
+        Seat { seats: self.clone(), source, number, is_known: AtomicBool::new(false), given_up }
     }
 }
 

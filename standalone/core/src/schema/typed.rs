@@ -2,10 +2,18 @@
 //! kinds.
 
 use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value;
 
 use super::shape::{Additional, JsonType, Schema};
 use super::{child, index};
+
+/// Base64 as Go reads it.
+const GO_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 /// A member that the decoder cannot read; the API server answers it with 400.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -101,8 +109,8 @@ impl Decoder<'_> {
         if !schema.json_type.is_some_and(|json_type| json_type.is_of(value)) {
             return Err(self.mismatch(value, schema, member));
         }
-        if let (Value::String(text), Some("byte")) = (&*value, schema.format.as_deref()) {
-            check_base64(text)?;
+        if let (Value::String(text), Some("byte")) = (&mut *value, schema.format.as_deref()) {
+            rewrite_base64(text)?;
         }
         match value {
             Value::Object(members) => {
@@ -178,11 +186,15 @@ impl Decoder<'_> {
     }
 }
 
-/// Rejects bytes at the place where Go's decoder stops.
-fn check_base64(text: &str) -> Result<(), TypeMismatch> {
+/// Bytes as Go's decoder takes them and its encoder writes them: without line breaks, and with nothing in the bits that no byte has.
+///
+/// # Errors
+/// Where the decoder stops.
+fn rewrite_base64(text: &mut String) -> Result<(), TypeMismatch> {
     let digits = || text.bytes().enumerate().filter(|(_, byte)| !matches!(byte, b'\r' | b'\n'));
     let plain: String = digits().map(|(_, byte)| char::from(byte)).collect();
-    if base64::engine::general_purpose::STANDARD.decode(&plain).is_ok() {
+    if let Ok(bytes) = GO_BASE64.decode(&plain) {
+        *text = GO_BASE64.encode(bytes);
         return Ok(());
     }
     let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
