@@ -141,32 +141,44 @@ impl Manifests {
         let now = self.begun.elapsed();
         let Sight { changes, lost } = self.watches.take();
         for (name, change) in &changes {
-            self.drift.see(name, change, now);
+            if self.drift.see(name, change, now) {
+                tracing::info!(object = %name, "somebody deletes it: it is put back when it is gone");
+            }
         }
         if !lost.is_empty() {
+            self.drift.missed();
             tracing::info!(kinds = ?lost, "changes of objects were missed: the manifests are applied again");
             self.pace.all_at(Instant::now());
         }
     }
 
-    /// Puts back what is due.
+    /// Puts back what is due. What fails is tried again with the rest.
     async fn put_back(&mut self) {
-        let mut has_failed = false;
         for one in self.drift.take(self.begun.elapsed()) {
-            let Some(manifest) = self.applied.get(&one.name).cloned() else { continue };
+            let Some(manifest) = self.applied.get(&one.name).cloned() else {
+                // It could not be applied before, maybe because it was being deleted.
+                if one.is_gone {
+                    self.pace.again_at(Instant::now());
+                }
+                continue;
+            };
             let outcome = self.client.apply(&manifest).await;
+            let uid = outcome.uid.as_deref();
             if let (None, Some(left)) = (&outcome.problem, &outcome.left) {
                 self.drift.applied(&one.name, left);
                 self.drift.put_back(&one, self.begun.elapsed());
-                self.reporter.put_back(&manifest, &one, outcome.uid.as_deref()).await;
-            } else {
-                // What is not applied is tried again with the rest, which reports why.
-                self.applied.remove(&one.name);
-                has_failed = true;
+                self.reporter.put_back(&manifest, &one, uid).await;
+                if one.name.is_namespace() {
+                    // What failed for want of it.
+                    self.pace.again_at(Instant::now());
+                }
+                continue;
             }
-        }
-        if has_failed {
-            self.pace.brought(true, Instant::now());
+            self.applied.remove(&one.name);
+            self.pace.again_soon(Instant::now());
+            if let Some(problem) = outcome.problem {
+                self.reporter.failed(problem, uid).await;
+            }
         }
     }
 
@@ -183,7 +195,9 @@ impl Manifests {
         let mut uids = BTreeMap::new();
         let mut applied = 0_usize;
         for manifest in &apply {
-            if self.applied.get(&manifest.name).is_some_and(|known| known.object == manifest.object) {
+            let is_known =
+                self.applied.get(&manifest.name).is_some_and(|known| known.object == manifest.object);
+            if is_known && !self.drift.is_gone(&manifest.name) {
                 continue;
             }
             // Before it is applied, so that nothing is missed.

@@ -74,6 +74,16 @@ impl Pace {
         self.again = Some(now + wait);
     }
 
+    /// Something could not be put back: it is tried again no later than planned, and soon. No pass failed for that.
+    pub(super) fn again_soon(&mut self, now: Instant) {
+        self.again_at(now + AGAIN);
+    }
+
+    /// What is not applied is tried again at `at`, if not before.
+    pub(super) fn again_at(&mut self, at: Instant) {
+        self.again = Some(self.again.map_or(at, |again| again.min(at)));
+    }
+
     /// All of it is applied with the next look.
     pub(super) fn all_at(&mut self, now: Instant) {
         self.failures = 0;
@@ -129,6 +139,26 @@ mod tests {
             pace.brought(true, now);
         }
         assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 512, 600]);
+    }
+
+    #[test]
+    fn what_could_not_be_put_back_is_tried_again_soon_however_much_of_it_there_is() {
+        let (mut pace, now) = (Pace::default(), Instant::now());
+        pace.due(&tree(1), false, now);
+        pace.brought(true, now);
+        pace.due(&tree(1), false, now);
+        pace.brought(true, now);
+        for _ in 0..10 {
+            pace.again_soon(now + Duration::from_secs(1));
+        }
+        assert_eq!(pace.again, Some(now + AGAIN), "not later than what failed");
+        pace.brought(true, now + AGAIN);
+        assert_eq!(pace.again, Some(now + AGAIN * 3), "no pass failed for it");
+        for _ in 0..9 {
+            pace.brought(true, now);
+        }
+        pace.again_soon(now);
+        assert_eq!(pace.again, Some(now + AGAIN));
     }
 
     #[test]

@@ -49,14 +49,26 @@ impl Reporter {
             tracing::info!(object = %name, "pruned: no manifest has it any more");
         }
         for problem in problems.difference(&self.known) {
-            tracing::warn!(%problem, "a manifest cannot be applied");
             let uid = problem.about.as_deref().and_then(|name| uids.get(name));
-            self.event(problem, uid.map(String::as_str), REJECTED).await;
+            self.rejected(problem, uid.map(String::as_str)).await;
         }
         for problem in self.known.difference(&problems) {
             tracing::info!(place = %problem.place, "a problem of a manifest is gone");
         }
         self.known = problems;
+    }
+
+    /// Reports a problem of an object that could not be put back, if it is not known.
+    pub(super) async fn failed(&mut self, problem: Problem, uid: Option<&str>) {
+        if !self.known.contains(&problem) {
+            self.rejected(&problem, uid).await;
+            self.known.insert(problem);
+        }
+    }
+
+    async fn rejected(&self, problem: &Problem, uid: Option<&str>) {
+        tracing::warn!(%problem, "a manifest cannot be applied");
+        self.event(problem, uid, REJECTED).await;
     }
 
     /// Reports that the object of `manifest` was put back, and once that two parties fight over it.

@@ -18,6 +18,7 @@ mod init;
 mod kubectl;
 mod manifests;
 mod mask;
+mod put_back;
 mod replay;
 mod samples;
 mod slow_readers;

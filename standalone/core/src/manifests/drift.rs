@@ -55,8 +55,8 @@ pub struct Drift {
     marks: BTreeMap<ObjectName, Mark>,
     due: BTreeMap<ObjectName, (Duration, PutBack)>,
     contests: BTreeMap<ObjectName, Contest>,
-    /// Namespaces that are being deleted: what was in them cannot be made before they are gone.
-    ending: BTreeSet<String>,
+    /// What was applied and is being deleted or gone. What was in such a namespace cannot be made before the namespace is there again.
+    absent: BTreeSet<ObjectName>,
 }
 
 impl Drift {
@@ -64,10 +64,8 @@ impl Drift {
     pub fn applied(&mut self, name: &ObjectName, left: &Change) {
         let Condition::Live(owned) = left.condition else { return };
         self.due.remove(name);
+        self.absent.remove(name);
         self.marks.insert(name.clone(), Mark { revision: left.revision, owned });
-        if name.is_namespace() {
-            self.ending.remove(&name.name);
-        }
     }
 
     /// The object was put back at `now`.
@@ -81,25 +79,31 @@ impl Drift {
         self.marks.retain(|name, _| wanted(name));
         self.due.retain(|name, _| wanted(name));
         self.contests.retain(|name, _| wanted(name));
+        self.absent.retain(wanted);
     }
 
-    /// An object changed. What was not applied is passed over, and so is what happened before it was.
-    pub fn see(&mut self, name: &ObjectName, change: &Change, now: Duration) {
-        if name.is_namespace() {
-            match change.condition {
-                Condition::Deleting => _ = self.ending.insert(name.name.clone()),
-                Condition::Live(_) | Condition::Gone => _ = self.ending.remove(&name.name),
-            }
-        }
-        let Some(mark) = self.marks.get(name).filter(|mark| change.revision > mark.revision) else { return };
+    /// Changes were missed: nothing is known to be absent any more, and all of it is to be applied again.
+    pub fn missed(&mut self) {
+        self.absent.clear();
+    }
+
+    /// An object changed. What was not applied is passed over, and so is what happened before it was. Returns whether the object is
+    /// being deleted, which was not known: it can be made again when it is gone.
+    pub fn see(&mut self, name: &ObjectName, change: &Change, now: Duration) -> bool {
+        let Some(mark) = self.marks.get(name).filter(|mark| change.revision > mark.revision) else {
+            return false;
+        };
+        let is_new = match change.condition {
+            Condition::Live(_) => !self.absent.remove(name),
+            Condition::Deleting | Condition::Gone => self.absent.insert(name.clone()),
+        };
         let is_gone = match &change.condition {
             Condition::Live(owned) if *owned == mark.owned => {
                 // Somebody put it back.
                 self.due.remove(name);
-                return;
+                return false;
             }
-            // It can be made again when it is gone.
-            Condition::Deleting => return,
+            Condition::Deleting => return is_new,
             Condition::Live(_) => false,
             Condition::Gone => true,
         };
@@ -109,6 +113,12 @@ impl Drift {
         // What is due already keeps its time.
         let at = self.due.get(name).map_or(now + wait, |(at, _)| *at);
         self.due.insert(name.clone(), (at, put_back));
+        false
+    }
+
+    /// Whether the object is known to be gone, and can be made again.
+    pub fn is_gone(&self, name: &ObjectName) -> bool {
+        self.due.get(name).is_some_and(|(_, one)| one.is_gone) && !self.is_held(name)
     }
 
     /// When something is due next.
@@ -117,7 +127,7 @@ impl Drift {
         ready.map(|(at, _)| *at).min()
     }
 
-    /// Takes what is due at `now`, namespaces first.
+    /// Takes what is due at `now`, namespaces first. What is in a namespace that is absent is due when that is applied.
     pub fn take(&mut self, now: Duration) -> Vec<PutBack> {
         let is_due = |(at, one): &&(Duration, PutBack)| *at <= now && !self.is_held(&one.name);
         let mut due: Vec<PutBack> = self.due.values().filter(is_due).map(|(_, one)| one.clone()).collect();
@@ -127,7 +137,7 @@ impl Drift {
     }
 
     fn is_held(&self, name: &ObjectName) -> bool {
-        self.ending.contains(&name.namespace)
+        !self.absent.is_empty() && self.absent.contains(&ObjectName::of_namespace(&name.namespace))
     }
 }
 
@@ -208,10 +218,77 @@ mod tests {
         drift.see(&space, &watched("MODIFIED", &deleting), NOW);
         drift.see(&a, &watched("DELETED", &object(4, &["x"], "")), NOW);
         assert_eq!((drift.next(), drift.take(seconds(9))), (None, vec![]), "the namespace ends");
+        assert!(!drift.is_gone(&a), "nor is it tried with the rest");
         drift.see(&space, &watched("DELETED", &object(5, &["x"], "")), NOW);
-        let due = drift.take(NOW);
-        let names: Vec<(&ObjectName, bool)> = due.iter().map(|one| (&one.name, one.is_gone)).collect();
-        assert_eq!(names, [(&space, true), (&a, true)]);
+        assert!(drift.is_gone(&space));
+        assert_eq!(gone(&drift.take(NOW)), [&space]);
+        assert_eq!(drift.next(), None, "there is no namespace yet");
+        drift.applied(&space, &change(6, &["x"]));
+        assert_eq!(drift.next(), Some(NOW), "at once");
+        assert_eq!(gone(&drift.take(NOW)), [&a]);
+    }
+
+    fn gone(due: &[PutBack]) -> Vec<&ObjectName> {
+        due.iter().filter(|one| one.is_gone).map(|one| &one.name).collect()
+    }
+
+    /// A namespace and what is in it, applied, and deleted as a collector does that, from the revision on.
+    fn delete_namespace(drift: &mut Drift, inside: &ObjectName, revision: u64, now: Duration) -> bool {
+        let space = ObjectName::of_namespace(&inside.namespace);
+        let mut deleting = object(revision, &["x"], "");
+        deleting["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+        let is_new = drift.see(&space, &watched("MODIFIED", &deleting), now);
+        drift.see(inside, &watched("DELETED", &object(revision + 1, &["x"], "")), now);
+        is_new
+    }
+
+    #[test]
+    fn what_is_in_a_namespace_that_is_deleted_twice_waits_for_it_the_second_time_too() {
+        let (space, a) = (name("Namespace", "", "shop"), name("ConfigMap", "shop", "a"));
+        let mut drift = Drift::default();
+        drift.applied(&space, &change(1, &["x"]));
+        drift.applied(&a, &change(2, &["x"]));
+        assert!(delete_namespace(&mut drift, &a, 3, NOW), "it waits until it is gone");
+        drift.see(&space, &watched("DELETED", &object(5, &["x"], "")), NOW);
+        for (revision, name) in [(6, &space), (7, &a)] {
+            let due = drift.take(NOW);
+            assert_eq!(gone(&due), [name]);
+            drift.applied(name, &change(revision, &["x"]));
+            due.iter().for_each(|one| drift.put_back(one, NOW));
+        }
+        delete_namespace(&mut drift, &a, 8, seconds(3));
+        // Later than what is in it: both wait for a second, each from its own deletion.
+        drift.see(&space, &watched("DELETED", &object(10, &["x"], "")), seconds(5));
+        assert_eq!(drift.next(), Some(seconds(6)), "what is in it waits for the namespace");
+        assert_eq!(gone(&drift.take(seconds(6))), [&space]);
+        drift.applied(&space, &change(11, &["x"]));
+        assert_eq!(gone(&drift.take(seconds(6))), [&a]);
+    }
+
+    #[test]
+    fn a_namespace_holds_nothing_when_no_file_has_it_or_its_changes_are_missed_or_it_is_older_than_known() {
+        let (space, a) = (name("Namespace", "", "shop"), name("ConfigMap", "shop", "a"));
+        let deleted = |has_namespace: bool| {
+            let mut drift = Drift::default();
+            drift.applied(&a, &change(1, &["x"]));
+            if has_namespace {
+                drift.applied(&space, &change(2, &["x"]));
+            }
+            let is_new = delete_namespace(&mut drift, &a, 3, NOW);
+            assert_eq!(is_new, has_namespace);
+            drift
+        };
+        assert_eq!(deleted(false).next(), Some(NOW), "it is another's");
+        let mut drift = deleted(true);
+        assert_eq!(drift.next(), None);
+        drift.keep(|name| !name.is_namespace());
+        assert_eq!(drift.next(), Some(NOW), "no file has it any more");
+        let mut drift = deleted(true);
+        drift.missed();
+        assert_eq!(drift.next(), Some(NOW), "nobody would say when it is gone");
+        drift.applied(&space, &change(9, &["x"]));
+        drift.see(&space, &watched("DELETED", &object(8, &["x"], "")), NOW);
+        assert_eq!(gone(&drift.take(NOW)), [&a], "it was gone before it was made again");
     }
 
     #[test]

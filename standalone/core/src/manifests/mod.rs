@@ -77,6 +77,12 @@ impl ObjectName {
         })
     }
 
+    /// That of a namespace.
+    pub fn of_namespace(name: &str) -> Self {
+        let [group, namespace] = [String::new(), String::new()];
+        Self { group, kind: "Namespace".to_owned(), namespace, name: name.to_owned() }
+    }
+
     /// Whether it is a namespace.
     pub fn is_namespace(&self) -> bool {
         self.group.is_empty() && self.kind == "Namespace"
