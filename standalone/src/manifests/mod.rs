@@ -133,7 +133,7 @@ impl Manifests {
             self.applied.clear();
         }
         let has_failed = self.bring(tree, due.prunes).await;
-        self.pace.brought(has_failed, Instant::now());
+        self.pace.brought(due, has_failed, Instant::now());
     }
 
     /// Takes what the watches saw.
@@ -190,8 +190,8 @@ impl Manifests {
         problems.extend(tree.unreadable.iter().cloned());
         self.applied.retain(|name, _| wanted.contains(name));
         self.drift.keep(|name| wanted.contains(name));
-        let kinds: BTreeSet<String> = apply.iter().map(|manifest| watches::key(&manifest.resource)).collect();
-        self.watches.keep(&kinds);
+        // Before anything is applied, so that nothing is missed; and kinds whose watches were lost.
+        self.watches.keep(apply.iter().map(|manifest| &manifest.resource)).await;
         let mut uids = BTreeMap::new();
         let mut applied = 0_usize;
         for manifest in &apply {
@@ -200,8 +200,6 @@ impl Manifests {
             if is_known && !self.drift.is_gone(&manifest.name) {
                 continue;
             }
-            // Before it is applied, so that nothing is missed.
-            self.watches.follow(&manifest.resource).await;
             let outcome = self.client.apply(manifest).await;
             uids.extend(outcome.uid.map(|uid| (manifest.name.clone(), uid)));
             match outcome.problem {

@@ -30,7 +30,10 @@ pub(super) struct Pace {
     /// When a lock was first seen that is still there.
     written_since: Option<Instant>,
     failures: u32,
+    /// When what is not applied is tried again.
     again: Option<Instant>,
+    /// When all of it is applied; `None` before it was for the first time. Nothing but that puts it off.
+    everything: Option<Instant>,
 }
 
 impl Pace {
@@ -46,32 +49,32 @@ impl Pace {
         } else {
             self.written_since = None;
         }
-        let is_first = self.again.is_none();
         let is_settled = self.seen.as_ref() == Some(tree);
         self.seen = Some(tree.clone());
-        if is_first {
+        let Some(everything) = self.everything else {
             return Some(Due { everything: true, prunes: false });
-        }
+        };
         if !is_settled {
             return None;
         }
-        if self.brought.as_ref() != Some(tree) {
+        let has_changed = self.brought.as_ref() != Some(tree);
+        if has_changed {
             self.brought = Some(tree.clone());
             self.failures = 0;
-            return Some(Due { everything: false, prunes: true });
         }
-        let is_due = self.again.is_some_and(|again| now >= again);
-        is_due.then_some(Due { everything: self.failures == 0, prunes: true })
+        let everything = now >= everything;
+        let is_again = self.again.is_some_and(|again| now >= again);
+        (everything || has_changed || is_again).then_some(Due { everything, prunes: true })
     }
 
-    /// It was done; something `has_failed` or not.
-    pub(super) fn brought(&mut self, has_failed: bool, now: Instant) {
+    /// What was `due` is done; something `has_failed` or not.
+    pub(super) fn brought(&mut self, due: Due, has_failed: bool, now: Instant) {
+        if due.everything {
+            self.everything = Some(now + EVERYTHING);
+        }
         self.failures = if has_failed { self.failures.saturating_add(1) } else { 0 };
-        let wait = match self.failures {
-            0 => EVERYTHING,
-            failures => AGAIN.saturating_mul(1 << (failures - 1).min(16)).min(EVERYTHING),
-        };
-        self.again = Some(now + wait);
+        let doublings = self.failures.saturating_sub(1).min(16);
+        self.again = has_failed.then(|| now + AGAIN.saturating_mul(1 << doublings).min(EVERYTHING));
     }
 
     /// Something could not be put back: it is tried again no later than planned, and soon. No pass failed for that.
@@ -84,10 +87,9 @@ impl Pace {
         self.again = Some(self.again.map_or(at, |again| again.min(at)));
     }
 
-    /// All of it is applied with the next look.
+    /// All of it is applied with the first look after `now` that finds the directory settled.
     pub(super) fn all_at(&mut self, now: Instant) {
-        self.failures = 0;
-        self.again = self.again.map(|_| now);
+        self.everything = self.everything.map(|_| now);
     }
 }
 
@@ -100,6 +102,13 @@ mod tests {
     const CHANGED: Option<Due> = Some(Due { everything: false, prunes: true });
     const ALL: Option<Due> = Some(Due { everything: true, prunes: true });
 
+    /// What is due, and is done.
+    fn pass(pace: &mut Pace, tree: &Tree, has_failed: bool, now: Instant) -> Option<Due> {
+        let due = pace.due(tree, false, now);
+        due.into_iter().for_each(|due| pace.brought(due, has_failed, now));
+        due
+    }
+
     fn tree(size: u64) -> Tree {
         let mut tree = Tree::default();
         tree.files.insert("a.yaml".to_owned(), Stamp::of_size(size));
@@ -109,15 +118,12 @@ mod tests {
     #[test]
     fn a_change_counts_when_it_is_seen_twice_and_what_is_gone_is_pruned_then() {
         let (mut pace, now) = (Pace::default(), Instant::now());
-        assert_eq!(pace.due(&tree(1), false, now), APPLY);
-        pace.brought(false, now);
-        assert_eq!(pace.due(&tree(1), false, now), CHANGED);
-        pace.brought(false, now);
+        assert_eq!(pass(&mut pace, &tree(1), false, now), APPLY);
+        assert_eq!(pass(&mut pace, &tree(1), false, now), CHANGED);
         assert_eq!(pace.due(&tree(1), false, now), None);
         assert_eq!(pace.due(&tree(2), false, now), None);
         assert_eq!(pace.due(&tree(3), false, now), None);
-        assert_eq!(pace.due(&tree(3), false, now), CHANGED);
-        pace.brought(false, now);
+        assert_eq!(pass(&mut pace, &tree(3), false, now), CHANGED);
         assert_eq!(pace.due(&tree(3), false, now + EVERYTHING - AGAIN), None);
         assert_eq!(pace.due(&tree(3), false, now + EVERYTHING), ALL);
     }
@@ -125,53 +131,61 @@ mod tests {
     #[test]
     fn what_failed_is_tried_again_ever_more_seldom() {
         let (mut pace, mut now) = (Pace::default(), Instant::now());
-        pace.due(&tree(1), false, now);
-        pace.brought(true, now);
-        pace.due(&tree(1), false, now);
-        pace.brought(true, now);
+        for _ in 0..2 {
+            pass(&mut pace, &tree(1), true, now);
+        }
         let mut waits = Vec::new();
-        for _ in 0..10 {
+        for _ in 0..8 {
             let again = pace.again.expect("a time");
             waits.push(again.duration_since(now).as_secs());
             assert_eq!(pace.due(&tree(1), false, again - Duration::from_millis(1)), None);
-            assert_eq!(pace.due(&tree(1), false, again), CHANGED);
+            assert_eq!(pass(&mut pace, &tree(1), true, again), CHANGED);
             now = again;
-            pace.brought(true, now);
         }
-        assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 512, 600]);
+        assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256]);
+        for wait in [512, 600, 600].map(Duration::from_secs) {
+            assert_eq!(pace.again, Some(now + wait));
+            now += wait;
+            assert_eq!(
+                pass(&mut pace, &tree(1), true, now),
+                ALL,
+                "all of it is due meanwhile, whatever fails"
+            );
+        }
     }
 
     #[test]
     fn what_could_not_be_put_back_is_tried_again_soon_however_much_of_it_there_is() {
         let (mut pace, now) = (Pace::default(), Instant::now());
-        pace.due(&tree(1), false, now);
-        pace.brought(true, now);
-        pace.due(&tree(1), false, now);
-        pace.brought(true, now);
+        for _ in 0..2 {
+            pass(&mut pace, &tree(1), true, now);
+        }
         for _ in 0..10 {
             pace.again_soon(now + Duration::from_secs(1));
         }
         assert_eq!(pace.again, Some(now + AGAIN), "not later than what failed");
-        pace.brought(true, now + AGAIN);
+        pass(&mut pace, &tree(1), true, now + AGAIN);
         assert_eq!(pace.again, Some(now + AGAIN * 3), "no pass failed for it");
-        for _ in 0..9 {
-            pace.brought(true, now);
-        }
+        pass(&mut pace, &tree(1), true, now + AGAIN * 3);
         pace.again_soon(now);
         assert_eq!(pace.again, Some(now + AGAIN));
     }
 
     #[test]
-    fn all_of_it_is_applied_again_when_changes_were_missed() {
+    fn all_of_it_is_applied_again_when_changes_were_missed_whatever_comes_first() {
         let (mut pace, now) = (Pace::default(), Instant::now());
         for _ in 0..2 {
-            pace.due(&tree(1), false, now);
-            pace.brought(true, now);
+            pass(&mut pace, &tree(1), true, now);
         }
         pace.all_at(now);
+        pace.again_soon(now);
         assert_eq!(pace.due(&tree(1), false, now), ALL);
-        pace.brought(false, now);
-        assert_eq!(pace.due(&tree(1), false, now), None);
+        assert_eq!(pace.due(&tree(1), false, now), ALL, "nothing was done");
+        assert_eq!(pace.due(&tree(2), false, now), None);
+        assert_eq!(pass(&mut pace, &tree(2), true, now), ALL, "the directory changed, too");
+        assert_eq!(pass(&mut pace, &tree(2), false, now + AGAIN), CHANGED, "what failed alone");
+        assert_eq!(pass(&mut pace, &tree(2), false, now + EVERYTHING - AGAIN), None);
+        assert_eq!(pass(&mut pace, &tree(2), false, now + EVERYTHING), ALL);
     }
 
     #[test]
@@ -179,10 +193,11 @@ mod tests {
         let (mut pace, now) = (Pace::default(), Instant::now());
         assert_eq!(pace.due(&tree(1), true, now), None);
         assert_eq!(pace.due(&tree(1), true, now + WRITTEN - AGAIN), None);
-        assert_eq!(pace.due(&tree(1), true, now + WRITTEN), APPLY);
-        pace.brought(false, now + WRITTEN);
-        assert_eq!(pace.due(&tree(1), true, now + WRITTEN), CHANGED);
-        pace.brought(false, now + WRITTEN);
+        for expected in [APPLY, CHANGED] {
+            let due = pace.due(&tree(1), true, now + WRITTEN);
+            assert_eq!(due, expected);
+            due.into_iter().for_each(|due| pace.brought(due, false, now + WRITTEN));
+        }
         assert_eq!(pace.due(&tree(2), false, now + WRITTEN), None);
         assert_eq!(pace.due(&tree(2), true, now + WRITTEN), None, "another lock");
         assert_eq!(pace.due(&tree(2), false, now + WRITTEN), None);

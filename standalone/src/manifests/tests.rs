@@ -382,11 +382,15 @@ async fn a_watch_that_misses_changes_says_so() {
     let bed = Bed::new().await;
     let mut watches = Watches::new(bed.client.clone());
     let resource = bed.client.resources().of_kind("", "v1", "ConfigMap").map(Arc::clone).expect("a resource");
-    watches.follow(&resource).await;
-    watches.keep(&BTreeSet::new());
+    watches.keep([&resource].into_iter()).await;
+    watches.keep([].into_iter()).await;
     watches.seen().await;
     assert!(watches.take().lost.is_empty(), "it was ended here");
     watches.start(&resource, u64::MAX);
     watches.seen().await;
     assert_eq!(watches.take().lost, BTreeSet::from([watches::key(&resource)]));
+    watches.keep([&resource].into_iter()).await;
+    bed.make("default", "seen").await;
+    watches.seen().await;
+    assert_eq!(watches.take().changes.len(), 1, "it is followed again");
 }

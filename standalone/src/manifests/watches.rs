@@ -67,12 +67,27 @@ impl Watches {
         Self { client, shared: Arc::default(), tasks: JoinSet::new(), running: BTreeMap::new(), started: 0 }
     }
 
-    /// Watches the objects of `resource` from now on, if none does.
-    pub(super) async fn follow(&mut self, resource: &Arc<Resource>) {
+    /// Watches the objects of these from now on, and ends the watches of all other kinds.
+    pub(super) async fn keep(&mut self, kinds: impl Iterator<Item = &Arc<Resource>>) {
+        let kinds: BTreeMap<String, &Arc<Resource>> =
+            kinds.map(|resource| (key(resource), resource)).collect();
+        self.running.retain(|key, (_, task)| {
+            let is_kept = kinds.contains_key(key);
+            if !is_kept {
+                task.abort();
+            }
+            is_kept
+        });
+        for resource in kinds.into_values() {
+            self.follow(resource).await;
+        }
+    }
+
+    async fn follow(&mut self, resource: &Arc<Resource>) {
         if self.running.contains_key(&key(resource)) {
             return;
         }
-        // Without a revision there is nothing to go on from; it is asked again with the next manifest.
+        // Without a revision there is nothing to go on from; it is asked again with the next pass.
         if let Some(revision) = self.client.revision(resource).await {
             self.start(resource, revision);
         }
@@ -85,17 +100,6 @@ impl Watches {
         let lost = Lost { watch: (key.clone(), self.started), shared: Arc::clone(&self.shared) };
         let watch = follow(self.client.clone(), Arc::clone(resource), revision, lost);
         self.running.insert(key, (self.started, self.tasks.spawn(watch)));
-    }
-
-    /// Ends the watches of all kinds but these.
-    pub(super) fn keep(&mut self, kinds: &BTreeSet<String>) {
-        self.running.retain(|key, (_, task)| {
-            let is_kept = kinds.contains(key);
-            if !is_kept {
-                task.abort();
-            }
-            is_kept
-        });
     }
 
     /// Until something was seen.
