@@ -89,8 +89,9 @@ impl ManifestClient {
         response.status().is_success().then(|| response.into_body())
     }
 
-    /// Applies a manifest. An object that this makes carries the label; one that was there keeps or lacks it.
-    pub(super) async fn apply(&self, manifest: &Manifest) -> Applied {
+    /// Applies a manifest. An object that this makes carries the label; one that was there keeps or lacks it, but for the one whose uid
+    /// is `ours`, which gets it back.
+    pub(super) async fn apply(&self, manifest: &Manifest, ours: Option<&str>) -> Applied {
         let path = item(&manifest.resource, &manifest.name);
         let (code, found) = self.ask(Method::GET, &path, JSON, &Value::Null).await;
         let uid = text(&found["metadata"]["uid"]);
@@ -99,7 +100,8 @@ impl ManifestClient {
             let message = "the object is being deleted; it is applied again when it is gone";
             return Applied::failed(uid, Problem::about(manifest, None, message));
         }
-        let (code, answer) = self.patch(&path, manifest, is_new || is_owned(&found)).await;
+        let is_ours = is_new || is_owned(&found) || ours.is_some() && ours == uid.as_deref();
+        let (code, answer) = self.patch(&path, manifest, is_ours).await;
         // Somebody else made it between the two requests: it is theirs.
         let (code, answer) = match (is_new, code) {
             (true, 200) => self.patch(&path, manifest, false).await,

@@ -162,7 +162,7 @@ impl Manifests {
                 }
                 continue;
             };
-            let outcome = self.client.apply(&manifest).await;
+            let outcome = self.client.apply(&manifest, self.drift.ours(&one.name)).await;
             let uid = outcome.uid.as_deref();
             if let (None, Some(left)) = (&outcome.problem, &outcome.left) {
                 self.drift.applied(&one.name, left);
@@ -200,7 +200,7 @@ impl Manifests {
             if is_known && !self.drift.is_gone(&manifest.name) {
                 continue;
             }
-            let outcome = self.client.apply(manifest).await;
+            let outcome = self.client.apply(manifest, self.drift.ours(&manifest.name)).await;
             uids.extend(outcome.uid.map(|uid| (manifest.name.clone(), uid)));
             match outcome.problem {
                 None => {

@@ -25,7 +25,8 @@ async fn all_there(kubectl: &Kubectl, namespace: &str) -> Result<()> {
     wait::until("all maps are there", LIMIT, async || {
         let list = kubectl.json(&["get", "configmaps", "--namespace", namespace]).await?;
         let items = list["items"].as_array().context("a list")?.iter();
-        let ours = items.filter(|map| map["data"]["a"] == "b" && map["metadata"]["deletionTimestamp"].is_null());
+        let ours =
+            items.filter(|map| map["data"]["a"] == "b" && map["metadata"]["deletionTimestamp"].is_null());
         Ok((ours.count() == MAPS).then_some(()))
     })
     .await
@@ -50,7 +51,8 @@ async fn a_namespace_that_is_deleted_twice_in_succession_is_back_with_all_that_w
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_in_a_namespace_of_others_that_is_made_anew_is_back_soon_and_its_absence_is_shown() -> Result<()> {
+async fn what_was_in_a_namespace_of_others_that_is_made_anew_is_back_soon_and_its_absence_is_shown()
+-> Result<()> {
     let run = RunDir::new("standalone-others-namespace")?;
     let folder = run.join("directory");
     std::fs::create_dir(&folder)?;
@@ -68,4 +70,30 @@ async fn what_was_in_a_namespace_of_others_that_is_made_anew_is_back_soon_and_it
     .await?;
     kubectl.run(&["create", "namespace", "ext"]).await?;
     all_there(&kubectl, "ext").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_directory_made_is_pruned_also_when_somebody_replaced_it_by_the_very_file() -> Result<()> {
+    let run = RunDir::new("standalone-replaced")?;
+    let folder = run.join("directory");
+    std::fs::create_dir(&folder)?;
+    let (file, mesh) = (folder.join("map.yaml"), folder.join("mesh.yaml"));
+    std::fs::write(&file, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: b}\n")?;
+    std::fs::write(mesh, "apiVersion: fleetmesh.dev/v1alpha1\nkind: Mesh\nmetadata: {name: m}\nspec: {}\n")?;
+    let (_standalone, kubectl) = start(&run, &folder).await?;
+    let labelled = async |count: usize| {
+        wait::until("it has the label", LIMIT, async || {
+            let list = kubectl.json(&["get", "configmaps", "--selector", "fleetmesh.dev/manifests"]).await?;
+            Ok((list["items"].as_array().context("a list")?.len() == count).then_some(()))
+        })
+        .await
+    };
+    labelled(1).await?;
+    kubectl.run(&["replace", "--filename", &file.display().to_string()]).await?;
+    labelled(1).await?;
+    std::fs::remove_file(&file)?;
+    wait::until("it is pruned", LIMIT, async || {
+        Ok(kubectl.run(&["get", "configmap", "a", "--ignore-not-found"]).await?.is_empty().then_some(()))
+    })
+    .await
 }

@@ -2,19 +2,148 @@
 //!
 //! `change of an object → does MANAGER still own what it applied? → due at once, or later when two parties fight → applied again`
 //!
+//! Whoever gives a field that was applied another value, or removes it, takes it out of what [`MANAGER`] owns (`managedFields`). So a
+//! status, a finalizer or a field that no file has is none of this, and nothing is compared but what is owned.
+//!
 //! Pure: the time is passed in, as what has passed since some moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::ObjectName;
-use super::change::{Change, Condition, Owned};
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::{MANAGER, ObjectName, is_owned};
 
 /// An object that is changed again so soon after it was put back is fought over.
 const CALM: Duration = Duration::from_secs(120);
 /// How long the second putting back waits; twice as long each time, up to [`LONGEST`].
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(600);
+
+/// What [`MANAGER`] owns of an object, as a digest; `None` when it owns nothing.
+type Owned = Option<[u8; 32]>;
+
+/// What has become of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Condition {
+    Live(Owned),
+    /// It has finalizers, or is a namespace that is not empty.
+    Deleting,
+    Gone,
+}
+
+/// A change of an object, or how it was left by a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    revision: u64,
+    condition: Condition,
+    /// Who changed it last, as far as its managed fields say.
+    by: Option<String>,
+    /// Its uid, when an answer shows that it was made for the directory.
+    ours: Option<String>,
+}
+
+/// What a line of a watch says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum WatchLine {
+    /// An object changed: its namespace, its name, and how.
+    Changed {
+        /// Empty for kinds that have none.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// How it is now.
+        change: Change,
+    },
+    /// Nothing changed until this resource version.
+    Bookmark(u64),
+    /// The watch has to begin anew: it missed changes.
+    Lost,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    #[serde(rename = "type")]
+    kind: String,
+    object: Object,
+}
+
+#[derive(Deserialize)]
+struct Object {
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata {
+    namespace: String,
+    name: String,
+    resource_version: String,
+    deletion_timestamp: Option<String>,
+    managed_fields: Vec<Entry>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Entry {
+    manager: String,
+    operation: String,
+    subresource: String,
+    time: String,
+    fields_v1: Value,
+}
+
+impl Metadata {
+    fn change(&self, is_gone: bool) -> Change {
+        let applies = |entry: &&Entry| entry.manager == MANAGER && entry.operation == "Apply";
+        let own = self.managed_fields.iter().find(|entry| applies(entry) && entry.subresource.is_empty());
+        let owned = own.map(|entry| Sha256::digest(entry.fields_v1.to_string()).into());
+        // Statuses are not applied.
+        let others = self.managed_fields.iter().filter(|one| !applies(one) && one.subresource.is_empty());
+        let last = others.max_by(|left, right| left.time.cmp(&right.time));
+        let condition = match (is_gone, &self.deletion_timestamp) {
+            (true, _) => Condition::Gone,
+            (false, Some(_)) => Condition::Deleting,
+            (false, None) => Condition::Live(owned),
+        };
+        // Who deletes leaves no trace.
+        let by = last.filter(|_| !is_gone).map(|entry| entry.manager.clone());
+        Change { revision: self.resource_version.parse().unwrap_or_default(), condition, by, ours: None }
+    }
+}
+
+impl Change {
+    /// The resource version of the change.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// How an answer shows an object; `None` when it has no metadata.
+    pub fn of(object: &Value) -> Option<Self> {
+        let Object { metadata } = Object::deserialize(object).ok()?;
+        let uid = object["metadata"]["uid"].as_str().filter(|_| is_owned(object));
+        Some(Change { ours: uid.map(str::to_owned), ..metadata.change(false) })
+    }
+}
+
+/// Reads a line of a watch. What is no such line ends the watch.
+pub fn watch_line(line: &[u8]) -> WatchLine {
+    let read = || -> Option<WatchLine> {
+        let Line { kind, object: Object { metadata } } = serde_json::from_slice(line).ok()?;
+        Some(match kind.as_str() {
+            "ADDED" | "MODIFIED" | "DELETED" => {
+                let change = metadata.change(kind == "DELETED");
+                WatchLine::Changed { namespace: metadata.namespace, name: metadata.name, change }
+            }
+            "BOOKMARK" => WatchLine::Bookmark(metadata.resource_version.parse().ok()?),
+            _ => WatchLine::Lost,
+        })
+    };
+    read().unwrap_or(WatchLine::Lost)
+}
 
 /// What is put back, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +163,8 @@ pub struct PutBack {
 struct Mark {
     revision: u64,
     owned: Owned,
+    /// Its uid, if it was made for the directory.
+    ours: Option<String>,
 }
 
 /// That an object was put back before.
@@ -62,10 +193,15 @@ pub struct Drift {
 impl Drift {
     /// The object was applied and left like this.
     pub fn applied(&mut self, name: &ObjectName, left: &Change) {
-        let Condition::Live(owned) = left.condition else { return };
+        let Change { revision, condition: Condition::Live(owned), ours, .. } = left.clone() else { return };
         self.due.remove(name);
         self.absent.remove(name);
-        self.marks.insert(name.clone(), Mark { revision: left.revision, owned });
+        self.marks.insert(name.clone(), Mark { revision, owned, ours });
+    }
+
+    /// The uid of the object that was made for the directory, whatever has become of its label.
+    pub fn ours(&self, name: &ObjectName) -> Option<&str> {
+        self.marks.get(name)?.ours.as_deref()
     }
 
     /// The object was put back at `now`.
@@ -143,10 +279,9 @@ impl Drift {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
-    use super::super::MANAGER;
-    use super::super::change::{WatchLine, watch_line};
+    use super::super::LABEL;
     use super::*;
 
     fn name(kind: &str, namespace: &str, name: &str) -> ObjectName {
@@ -226,6 +361,23 @@ mod tests {
         drift.applied(&space, &change(6, &["x"]));
         assert_eq!(drift.next(), Some(NOW), "at once");
         assert_eq!(gone(&drift.take(NOW)), [&a]);
+    }
+
+    #[test]
+    fn what_was_made_for_the_directory_is_known_without_its_label_until_no_file_has_it() {
+        let (a, mut drift) = (name("ConfigMap", "default", "a"), Drift::default());
+        let mut made = object(1, &["x"], "");
+        made["metadata"]["uid"] = "u".into();
+        drift.applied(&a, &Change::of(&made).expect("an object"));
+        assert_eq!(drift.ours(&a), None, "it was there before");
+        made["metadata"]["labels"] = json!({(LABEL): "applied"});
+        made["metadata"]["managedFields"][0]["fieldsV1"] =
+            json!({"f:metadata": {"f:labels": {format!("f:{LABEL}"): {}}}});
+        drift.applied(&a, &Change::of(&made).expect("an object"));
+        assert!(!drift.see(&a, &change(2, &[]), NOW), "the label is gone");
+        assert_eq!(drift.ours(&a), Some("u"));
+        drift.keep(|_| false);
+        assert_eq!(drift.ours(&a), None);
     }
 
     fn gone(due: &[PutBack]) -> Vec<&ObjectName> {
@@ -312,5 +464,21 @@ mod tests {
         now += LONGEST + CALM;
         drift.see(&a, &change(100, &[]), now);
         assert_eq!(drift.next(), Some(now), "after a calm it is at once again");
+    }
+
+    #[test]
+    fn lines_of_a_watch_are_read_and_what_is_none_ends_it() {
+        let line = |text: &str| watch_line(text.as_bytes());
+        let bookmark =
+            r#"{"type":"BOOKMARK","object":{"kind":"ConfigMap","metadata":{"resourceVersion":"7"}}}"#;
+        assert_eq!(line(bookmark), WatchLine::Bookmark(7));
+        for lost in [
+            "",
+            "{",
+            r#"{"type":"ERROR","object":{"kind":"Status","code":410}}"#,
+            r#"{"type":"BOOKMARK","object":{}}"#,
+        ] {
+            assert_eq!(line(lost), WatchLine::Lost, "{lost}");
+        }
     }
 }
