@@ -25,6 +25,10 @@ const LONGEST: Duration = Duration::from_secs(600);
 /// What [`MANAGER`] owns of an object, as a digest; `None` when it owns nothing.
 type Owned = Option<[u8; 32]>;
 
+/// What another manager owns of an object: when that changed last, the manager, and the digest of all of the entry. The last is the
+/// greatest.
+type Write = (String, String, [u8; 32]);
+
 /// What has become of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Condition {
@@ -39,8 +43,8 @@ enum Condition {
 pub struct Change {
     revision: u64,
     condition: Condition,
-    /// Who changed it last, as far as its managed fields say.
-    by: Option<String>,
+    /// What others wrote of it.
+    others: BTreeSet<Write>,
     /// Its uid, when an answer shows that it was made for the directory.
     ours: Option<String>,
 }
@@ -96,6 +100,14 @@ struct Entry {
     fields_v1: Value,
 }
 
+impl Entry {
+    fn write(&self) -> Write {
+        let Self { manager, operation, time, fields_v1, .. } = self;
+        let digest = Sha256::digest(format!("{operation} {fields_v1}")).into();
+        (time.clone(), manager.clone(), digest)
+    }
+}
+
 impl Metadata {
     fn change(&self, is_gone: bool) -> Change {
         let applies = |entry: &&Entry| entry.manager == MANAGER && entry.operation == "Apply";
@@ -103,15 +115,14 @@ impl Metadata {
         let owned = own.map(|entry| Sha256::digest(entry.fields_v1.to_string()).into());
         // Statuses are not applied.
         let others = self.managed_fields.iter().filter(|one| !applies(one) && one.subresource.is_empty());
-        let last = others.max_by(|left, right| left.time.cmp(&right.time));
+        // Who deletes leaves no trace.
+        let others = others.filter(|_| !is_gone).map(Entry::write).collect();
         let condition = match (is_gone, &self.deletion_timestamp) {
             (true, _) => Condition::Gone,
             (false, Some(_)) => Condition::Deleting,
             (false, None) => Condition::Live(owned),
         };
-        // Who deletes leaves no trace.
-        let by = last.filter(|_| !is_gone).map(|entry| entry.manager.clone());
-        Change { revision: self.resource_version.parse().unwrap_or_default(), condition, by, ours: None }
+        Change { revision: self.resource_version.parse().unwrap_or_default(), condition, others, ours: None }
     }
 }
 
@@ -152,7 +163,7 @@ pub struct PutBack {
     pub name: ObjectName,
     /// Whether it was deleted, or else changed.
     pub is_gone: bool,
-    /// Who changed it, as far as that is known.
+    /// Who wrote it last since it was applied; `None` for who only removed or deleted.
     pub by: Option<String>,
     /// How often it was put back in succession before: the next time waits for twice as long.
     pub before: u32,
@@ -163,6 +174,7 @@ pub struct PutBack {
 struct Mark {
     revision: u64,
     owned: Owned,
+    others: BTreeSet<Write>,
     /// Its uid, if it was made for the directory.
     ours: Option<String>,
 }
@@ -193,10 +205,12 @@ pub struct Drift {
 impl Drift {
     /// The object was applied and left like this.
     pub fn applied(&mut self, name: &ObjectName, left: &Change) {
-        let Change { revision, condition: Condition::Live(owned), ours, .. } = left.clone() else { return };
+        let Change { revision, condition: Condition::Live(owned), others, ours } = left.clone() else {
+            return;
+        };
         self.due.remove(name);
         self.absent.remove(name);
-        self.marks.insert(name.clone(), Mark { revision, owned, ours });
+        self.marks.insert(name.clone(), Mark { revision, owned, others, ours });
     }
 
     /// The uid of the object that was made for the directory, whatever has become of its label.
@@ -245,7 +259,9 @@ impl Drift {
         };
         let contest = self.contests.get(name).filter(|last| now.saturating_sub(last.at) < CALM + last.wait());
         let (wait, before) = contest.map_or((Duration::ZERO, 0), |contest| (contest.wait(), contest.times));
-        let put_back = PutBack { name: name.clone(), is_gone, by: change.by.clone(), before };
+        // Who only removes has no entry; one that was there before is of somebody else.
+        let by = change.others.difference(&mark.others).max().map(|(_, manager, _)| manager.clone());
+        let put_back = PutBack { name: name.clone(), is_gone, by, before };
         // What is due already keeps its time.
         let at = self.due.get(name).map_or(now + wait, |(at, _)| *at);
         self.due.insert(name.clone(), (at, put_back));
@@ -330,9 +346,7 @@ mod tests {
         assert_eq!(drift.next(), None, "it was so before it was applied");
         drift.see(&a, &change(7, &["x"]), NOW);
         assert_eq!(drift.next(), Some(NOW), "at once");
-        let put_back =
-            PutBack { name: a.clone(), is_gone: false, by: Some("kubectl-edit".to_owned()), before: 0 };
-        assert_eq!(drift.take(NOW), [put_back]);
+        assert_eq!(drift.take(NOW), [PutBack { name: a.clone(), is_gone: false, by: None, before: 0 }]);
         assert_eq!(drift.next(), None);
         drift.see(&a, &change(8, &["x"]), NOW);
         drift.see(&a, &change(9, &["x", "y"]), NOW);
@@ -441,6 +455,35 @@ mod tests {
         drift.applied(&space, &change(9, &["x"]));
         drift.see(&space, &watched("DELETED", &object(8, &["x"], "")), NOW);
         assert_eq!(gone(&drift.take(NOW)), [&a], "it was gone before it was made again");
+    }
+
+    #[test]
+    fn who_wrote_since_it_was_applied_is_named_and_nobody_for_who_only_removes() {
+        let a = name("ConfigMap", "default", "a");
+        let entry = |manager: &str, day: u32, fields: &str| json!({"manager": manager, "operation": "Update", "time": format!("2026-01-0{day}T00:00:00Z"), "fieldsV1": {fields: {}}});
+        let by = |entries: &[Value]| {
+            let mut drift = Drift::default();
+            drift.applied(&a, &change(1, &["x"]));
+            let mut changed = object(2, &[], "2026-01-09T00:00:00Z");
+            let known = changed["metadata"]["managedFields"].as_array_mut().expect("entries");
+            known.extend(entries.iter().cloned());
+            drift.see(&a, &watched("MODIFIED", &changed), NOW);
+            drift.take(NOW).pop().expect("due").by
+        };
+        assert_eq!(by(&[]), None, "kubectl-edit was there before, and a status is none");
+        assert_eq!(
+            by(&[entry("culprit", 1, "f:data")]).as_deref(),
+            Some("culprit"),
+            "new, whatever its time"
+        );
+        let two = [entry("culprit", 3, "f:data"), entry("another", 2, "f:data")];
+        assert_eq!(by(&two).as_deref(), Some("culprit"), "the last of them");
+        assert_eq!(
+            by(&[entry("kubectl-edit", 2, "f:data")]).as_deref(),
+            Some("kubectl-edit"),
+            "other fields"
+        );
+        assert_eq!(by(&[entry("kubectl-edit", 3, "f:data")]).as_deref(), Some("kubectl-edit"), "and later");
     }
 
     #[test]
