@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use axum::body::{Body, to_bytes};
 use fleetmesh_api::urls::escape;
 use fleetmesh_standalone_core::manifests::{
-    Change, LABEL, MANAGER, Manifest, ObjectName, Plan, Problem, is_owned, labelled, prunable,
+    Change, LABEL, MANAGER, Manifest, ObjectName, Plan, Problem, is_owned, labelled, prunable, stored,
 };
 use fleetmesh_standalone_core::resource::{Resource, Resources, Verb};
 use fleetmesh_standalone_core::route::collection_path;
@@ -117,7 +117,7 @@ impl ManifestClient {
 
     async fn patch(&self, path: &str, manifest: &Manifest, owned: bool) -> (u16, Value) {
         let path = format!("{path}?fieldManager={MANAGER}&force=true&fieldValidation=Strict");
-        self.ask(Method::PATCH, &path, APPLY, &labelled(manifest.object.clone(), owned)).await
+        self.ask(Method::PATCH, &path, APPLY, &labelled(stored(manifest), owned)).await
     }
 
     /// Deletes what was made for the directory and is wanted no more, while the plan is whole: what went, and what could not.

@@ -1,3 +1,5 @@
+mod put_back;
+
 use std::fs;
 use std::sync::Arc;
 

@@ -12,6 +12,7 @@ mod drift;
 mod mistake;
 mod owned;
 mod plan;
+mod secret;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ pub use change::{Change, WatchLine, watch_line};
 pub use drift::{Drift, PutBack};
 pub use owned::{is_owned, labelled, prunable};
 pub use plan::{Plan, plan};
+pub use secret::stored;
 
 /// The field manager that applies the manifests.
 pub const MANAGER: &str = "fleetmesh-manifests";
