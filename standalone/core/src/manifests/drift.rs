@@ -31,7 +31,7 @@ type Write = (String, String, [u8; 32]);
 
 /// What has become of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Condition {
+enum Existence {
     Live(Owned),
     /// It has finalizers, or is a namespace that is not empty.
     Deleting,
@@ -42,7 +42,7 @@ enum Condition {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     revision: u64,
-    condition: Condition,
+    existence: Existence,
     /// What others wrote of it.
     others: BTreeSet<Write>,
     /// Its uid, when an answer shows that it was made for the directory.
@@ -117,12 +117,12 @@ impl Metadata {
         let others = self.managed_fields.iter().filter(|one| !applies(one) && one.subresource.is_empty());
         // Who deletes leaves no trace.
         let others = others.filter(|_| !is_gone).map(Entry::write).collect();
-        let condition = match (is_gone, &self.deletion_timestamp) {
-            (true, _) => Condition::Gone,
-            (false, Some(_)) => Condition::Deleting,
-            (false, None) => Condition::Live(owned),
+        let existence = match (is_gone, &self.deletion_timestamp) {
+            (true, _) => Existence::Gone,
+            (false, Some(_)) => Existence::Deleting,
+            (false, None) => Existence::Live(owned),
         };
-        Change { revision: self.resource_version.parse().unwrap_or_default(), condition, others, ours: None }
+        Change { revision: self.resource_version.parse().unwrap_or_default(), existence, others, ours: None }
     }
 }
 
@@ -205,7 +205,7 @@ pub struct Drift {
 impl Drift {
     /// The object was applied and left like this.
     pub fn applied(&mut self, name: &ObjectName, left: &Change) {
-        let Change { revision, condition: Condition::Live(owned), others, ours } = left.clone() else {
+        let Change { revision, existence: Existence::Live(owned), others, ours } = left.clone() else {
             return;
         };
         self.due.remove(name);
@@ -243,19 +243,19 @@ impl Drift {
         let Some(mark) = self.marks.get(name).filter(|mark| change.revision > mark.revision) else {
             return false;
         };
-        let is_new = match change.condition {
-            Condition::Live(_) => !self.absent.remove(name),
-            Condition::Deleting | Condition::Gone => self.absent.insert(name.clone()),
+        let is_new = match change.existence {
+            Existence::Live(_) => !self.absent.remove(name),
+            Existence::Deleting | Existence::Gone => self.absent.insert(name.clone()),
         };
-        let is_gone = match &change.condition {
-            Condition::Live(owned) if *owned == mark.owned => {
+        let is_gone = match &change.existence {
+            Existence::Live(owned) if *owned == mark.owned => {
                 // Somebody put it back.
                 self.due.remove(name);
                 return false;
             }
-            Condition::Deleting => return is_new,
-            Condition::Live(_) => false,
-            Condition::Gone => true,
+            Existence::Deleting => return is_new,
+            Existence::Live(_) => false,
+            Existence::Gone => true,
         };
         let contest = self.contests.get(name).filter(|last| now.saturating_sub(last.at) < CALM + last.wait());
         let (wait, before) = contest.map_or((Duration::ZERO, 0), |contest| (contest.wait(), contest.times));
