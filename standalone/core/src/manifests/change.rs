@@ -3,18 +3,24 @@
 //! Whoever gives a field that was applied another value, or removes it, takes it out of what [`MANAGER`] owns (`managedFields`). So a
 //! status, a finalizer or a field that no file has is none of this, and nothing is compared but what is owned.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::MANAGER;
+use super::{MANAGER, is_owned};
 
 /// What [`MANAGER`] owns of an object, as a digest; `None` when it owns nothing.
 pub(super) type Owned = Option<[u8; 32]>;
 
+/// What another manager owns of an object: when that changed last, the manager, and the digest of all of the entry. The last is the
+/// greatest.
+pub(super) type Write = (String, String, [u8; 32]);
+
 /// What has become of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Condition {
+pub(super) enum Existence {
     Live(Owned),
     /// It has finalizers, or is a namespace that is not empty.
     Deleting,
@@ -25,9 +31,11 @@ pub(super) enum Condition {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     pub(super) revision: u64,
-    pub(super) condition: Condition,
-    /// Who changed it last, as far as its managed fields say.
-    pub(super) by: Option<String>,
+    pub(super) existence: Existence,
+    /// What others wrote of it.
+    pub(super) others: BTreeSet<Write>,
+    /// Its uid, when an answer shows that it was made for the directory.
+    pub(super) ours: Option<String>,
 }
 
 /// What a line of a watch says.
@@ -81,6 +89,14 @@ struct Entry {
     fields_v1: Value,
 }
 
+impl Entry {
+    fn write(&self) -> Write {
+        let Self { manager, operation, time, fields_v1, .. } = self;
+        let digest = Sha256::digest(format!("{operation} {fields_v1}")).into();
+        (time.clone(), manager.clone(), digest)
+    }
+}
+
 impl Metadata {
     fn change(&self, is_gone: bool) -> Change {
         let applies = |entry: &&Entry| entry.manager == MANAGER && entry.operation == "Apply";
@@ -88,15 +104,14 @@ impl Metadata {
         let owned = own.map(|entry| Sha256::digest(entry.fields_v1.to_string()).into());
         // Statuses are not applied.
         let others = self.managed_fields.iter().filter(|one| !applies(one) && one.subresource.is_empty());
-        let last = others.max_by(|left, right| left.time.cmp(&right.time));
-        let condition = match (is_gone, &self.deletion_timestamp) {
-            (true, _) => Condition::Gone,
-            (false, Some(_)) => Condition::Deleting,
-            (false, None) => Condition::Live(owned),
-        };
         // Who deletes leaves no trace.
-        let by = last.filter(|_| !is_gone).map(|entry| entry.manager.clone());
-        Change { revision: self.resource_version.parse().unwrap_or_default(), condition, by }
+        let others = others.filter(|_| !is_gone).map(Entry::write).collect();
+        let existence = match (is_gone, &self.deletion_timestamp) {
+            (true, _) => Existence::Gone,
+            (false, Some(_)) => Existence::Deleting,
+            (false, None) => Existence::Live(owned),
+        };
+        Change { revision: self.resource_version.parse().unwrap_or_default(), existence, others, ours: None }
     }
 }
 
@@ -108,8 +123,9 @@ impl Change {
 
     /// How an answer shows an object; `None` when it has no metadata.
     pub fn of(object: &Value) -> Option<Self> {
-        let object = Object::deserialize(object).ok()?;
-        Some(object.metadata.change(false))
+        let Object { metadata } = Object::deserialize(object).ok()?;
+        let uid = object["metadata"]["uid"].as_str().filter(|_| is_owned(object));
+        Some(Change { ours: uid.map(str::to_owned), ..metadata.change(false) })
     }
 }
 
