@@ -24,7 +24,7 @@ pub struct AwsConnection {
     region: Option<String>,
     hooks: WriteHooks,
     pub(crate) meter: Arc<dyn Meter>,
-    shared: OnceCell<SharedConfig>,
+    shared: OnceCell<Arc<SharedConfig>>,
 }
 
 #[derive(Debug)]
@@ -42,8 +42,17 @@ impl AwsConnection {
         Arc::new(Self { region, hooks, meter, shared: OnceCell::new() })
     }
 
-    pub(crate) async fn shared(&self) -> &SharedConfig {
-        self.shared.get_or_init(|| self.connect()).await
+    /// What the clients share. Without a region it is made anew at the next call: whatever names one, such as the instance's
+    /// metadata, may only have been late.
+    pub(crate) async fn shared(&self) -> Arc<SharedConfig> {
+        let connect = || async {
+            let shared = Arc::new(self.connect().await);
+            if shared.config.region().is_some() { Ok(shared) } else { Err(shared) }
+        };
+        match self.shared.get_or_try_init(connect).await {
+            Ok(shared) => Arc::clone(shared),
+            Err(shared) => shared,
+        }
     }
 
     async fn connect(&self) -> SharedConfig {

@@ -68,7 +68,8 @@ impl Ssm {
 
     /// Whether a request was sent, and the value of the parameter.
     async fn get_parameter(&self, name: &str) -> (bool, Result<String, Failure>) {
-        let config = &self.connection.shared().await.config;
+        let shared = self.connection.shared().await;
+        let config = &shared.config;
         let region = match self.connection.region(OPERATION).await {
             Ok(region) => region,
             Err(failure) => return (false, Err(failure)),
