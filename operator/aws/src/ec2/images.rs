@@ -1,13 +1,13 @@
 //! AMIs: whose they are, and for which architecture; and the architectures of instance types.
 
-use aws_sdk_ec2::types::InstanceType;
+use aws_sdk_ec2::types::{Filter, InstanceTypeInfo};
 use fleetmesh_core::Failure;
 use fleetmesh_core::fleet::architecture::{ImageFacts, KnownTypes};
 
 use super::Ec2;
 use crate::connection::call;
 
-/// How many types one request may name.
+/// How many types one request names.
 const AT_ONCE: usize = 100;
 
 impl Ec2 {
@@ -31,23 +31,33 @@ impl Ec2 {
         })
     }
 
-    /// The architectures that instance types run.
+    /// The architectures that instance types run; a type that the region does not have is left out.
     ///
     /// # Errors
-    /// Every failure; `Invalid` when there is no such type.
+    /// Every failure.
     pub async fn instance_types(&self, types: &[String]) -> Result<KnownTypes, Failure> {
         let client = self.client().await;
         let mut known = KnownTypes::new();
         for types in types.chunks(AT_ONCE) {
-            let named = types.iter().map(|name| InstanceType::from(name.as_str())).collect();
-            let request = client.describe_instance_types().set_instance_types(Some(named));
-            let answer = call!(self.0, read, "DescribeInstanceTypes", request)?;
-            known.extend(answer.instance_types().iter().filter_map(|described| {
-                let runs = described.processor_info()?.supported_architectures().iter();
-                let runs = runs.map(|one| one.as_str().to_owned()).collect();
-                Some((described.instance_type()?.as_str().to_owned(), runs))
-            }));
+            // By filter: a request that names one type which the region lacks fails for all of them.
+            let named = Filter::builder().name("instance-type").set_values(Some(types.to_vec())).build();
+            let mut page = None;
+            loop {
+                let request = client.describe_instance_types().filters(named.clone()).set_next_token(page);
+                let answer = call!(self.0, read, "DescribeInstanceTypes", request)?;
+                known.extend(answer.instance_types().iter().filter_map(runs));
+                page = answer.next_token().filter(|token| !token.is_empty()).map(ToOwned::to_owned);
+                if page.is_none() {
+                    break;
+                }
+            }
         }
         Ok(known)
     }
+}
+
+fn runs(described: &InstanceTypeInfo) -> Option<(String, Vec<String>)> {
+    let runs = described.processor_info()?.supported_architectures().iter();
+    let runs = runs.map(|one| one.as_str().to_owned()).collect();
+    Some((described.instance_type()?.as_str().to_owned(), runs))
 }

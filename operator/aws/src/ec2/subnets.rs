@@ -8,23 +8,22 @@ use super::Ec2;
 use crate::connection::call;
 
 impl Ec2 {
-    /// The subnets `ids`, or the default one of each zone when `ids` is empty, that may be used.
+    /// The subnets `ids`, or the default one of each zone when `ids` is empty, that exist and may be used.
     ///
     /// # Errors
-    /// Every failure; `NotFound` when one does not exist.
+    /// Every failure.
     pub async fn subnets(&self, ids: &[String]) -> Result<Vec<Subnet>, Failure> {
         let client = self.client().await;
         let usable = Filter::builder().name("state").values("available").build();
-        let default = Filter::builder().name("default-for-az").values("true").build();
-        let filters = if ids.is_empty() { vec![usable, default] } else { vec![usable] };
-        let named = (!ids.is_empty()).then(|| ids.to_vec());
+        // By filter: a request that names one subnet which is gone fails for all of them.
+        let asked = match ids.is_empty() {
+            true => Filter::builder().name("default-for-az").values("true"),
+            false => Filter::builder().name("subnet-id").set_values(Some(ids.to_vec())),
+        };
+        let filters = vec![usable, asked.build()];
         let (mut subnets, mut page) = (Vec::new(), None);
         loop {
-            let request = client
-                .describe_subnets()
-                .set_filters(Some(filters.clone()))
-                .set_subnet_ids(named.clone())
-                .set_next_token(page);
+            let request = client.describe_subnets().set_filters(Some(filters.clone())).set_next_token(page);
             let answer = call!(self.0, read, "DescribeSubnets", request)?;
             subnets.extend(answer.subnets().iter().filter_map(read));
             page = answer.next_token().filter(|token| !token.is_empty()).map(ToOwned::to_owned);

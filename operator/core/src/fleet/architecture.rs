@@ -6,6 +6,7 @@ use fleetmesh_crds::Reason;
 use fleetmesh_crds::fleet::{DEFAULT_SSM_PARAMETER, DEFAULT_SSM_PARAMETER_ARM64, Image};
 
 use super::class::{Admitted, ClassRefusal};
+use crate::failure::Failure;
 
 /// The architectures that each instance type runs, in EC2's words, by type.
 pub type KnownTypes = BTreeMap<String, Vec<String>>;
@@ -40,7 +41,8 @@ impl Architecture {
     }
 }
 
-/// The architecture that all of a fleet's types run; `None` when it launches nothing.
+/// The architecture that all of a fleet's types run; `None` when it launches nothing. Types that the region does not have are passed
+/// over as long as it has one.
 ///
 /// # Errors
 /// A type runs none that AMIs are made for, or types have none in common: instances of a fleet start from one AMI.
@@ -50,10 +52,14 @@ pub fn of_types(admitted: &Admitted, known: &KnownTypes) -> Result<Option<Archit
         known.get(type_).is_some_and(|runs| runs.iter().any(|word| word == one.as_str()))
     };
     let types: Vec<&String> = types.collect();
+    let there: Vec<&&String> = types.iter().filter(|type_| known.contains_key(**type_)).collect();
     if types.is_empty() || admitted.fleet.enroll.is_some() {
         return Ok(None);
     }
-    let common = Architecture::ALL.into_iter().find(|one| types.iter().all(|type_| runs(type_, *one)));
+    let common = Architecture::ALL
+        .into_iter()
+        .filter(|_| !there.is_empty())
+        .find(|one| there.iter().all(|type_| runs(type_, *one)));
     let named = || {
         let of = |type_: &&String| match known.get(*type_) {
             Some(runs) => format!("{type_} ({})", runs.join(", ")),
@@ -72,6 +78,15 @@ pub fn of_types(admitted: &Admitted, known: &KnownTypes) -> Result<Option<Archit
             ),
         }),
     }
+}
+
+/// Why nothing is launched when EC2 does not say what the types run.
+pub fn unknown(failure: Failure) -> Failure {
+    let message = format!(
+        "the architecture of the instance types is unknown, and nothing is launched: {}",
+        failure.message
+    );
+    Failure { message, ..failure }
 }
 
 /// The AMI of a fleet: what it names or its class, or else Amazon Linux 2023 for its architecture.
@@ -123,10 +138,11 @@ mod tests {
         let of = |types: &[&str]| of_types(&with_types(types), &known());
         assert_eq!(of(&["t3.small", "t2.small"]), Ok(Some(Architecture::X86)));
         assert_eq!(of(&["t4g.small", "m7g.large"]), Ok(Some(Architecture::Arm)));
+        assert_eq!(of(&["t9.small", "m7g.large"]), Ok(Some(Architecture::Arm)), "the region has one of them");
         for (mix, words) in [
             (["t3.small", "t4g.small"], "t3.small (x86_64), t4g.small (arm64)"),
             (["t3.small", "mac2.metal"], "mac2.metal (arm64_mac)"),
-            (["t3.small", "t9.small"], "t9.small (nothing that EC2 says)"),
+            (["t9.large", "t9.small"], "t9.small (nothing that EC2 says)"),
         ] {
             let refusal = of(&mix).unwrap_err();
             assert_eq!(refusal.reason, Reason::ValueNotInClass);

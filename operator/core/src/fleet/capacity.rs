@@ -11,14 +11,16 @@ use super::launch::{LaunchError, ZoneLaunch};
 pub const REMEMBERED: SignedDuration = SignedDuration::from_mins(3);
 
 /// EC2's codes for a type that a zone has none of now, or never has.
-const CODES: [&str; 6] = [
-    "InsufficientFreeAddressesInSubnet",
+const CODES: [&str; 5] = [
     "InsufficientHostCapacity",
     "InsufficientInstanceCapacity",
     "SpotMaxPriceTooLow",
     "UnfulfillableCapacity",
     "Unsupported",
 ];
+
+/// EC2's code for a subnet without an address. It says nothing of a type, nor of the other subnets of the zone, which other fleets use.
+pub const NO_ADDRESS: &str = "InsufficientFreeAddressesInSubnet";
 
 /// The types that EC2 is out of, by zone and purchase, and until when that is believed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,6 +80,7 @@ mod tests {
             error("InsufficientInstanceCapacity", Some("t3.small")),
             error("VcpuLimitExceeded", Some("t3.large")),
             error("InsufficientInstanceCapacity", None),
+            error(NO_ADDRESS, Some("t3.medium")),
         ];
         let launch =
             ZoneLaunch { launch: 1, zone: Some("a".to_owned()), asked: 2, instances: Vec::new(), errors };
@@ -89,6 +92,7 @@ mod tests {
         assert!(!exhausted.is_out("t3.small", "b", demand, begin));
         assert!(!exhausted.is_out("t3.small", "a", Purchase::Spot, begin));
         assert!(!exhausted.is_out("t3.large", "a", demand, begin), "a quota is the account's, in every zone");
+        assert!(!exhausted.is_out("t3.medium", "a", demand, begin), "an address is of a subnet");
         let later = ZoneLaunch { zone: Some("b".to_owned()), ..launch };
         exhausted.note(&later, demand, after(500));
         assert_eq!(exhausted.0.len(), 1, "what is old is forgotten");

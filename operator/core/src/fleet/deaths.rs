@@ -1,8 +1,6 @@
 //! Instances that end by themselves soon after their launch: a volume whose key EC2 may not use, an AMI whose snapshot is gone,
 //! user data that shuts the machine down. Each of them costs money and the next one ends like it, so launches become rarer. Pure.
 
-use std::collections::BTreeSet;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::observed::{Instance, ObservedFleet};
@@ -12,6 +10,10 @@ use super::scale::{FleetMember, Stage};
 const FIRST: SignedDuration = SignedDuration::from_secs(30);
 /// The longest of these. EC2 shows what is terminated for about an hour: so far back launches are counted.
 const LONGEST: SignedDuration = SignedDuration::from_mins(20);
+
+/// How long ago an instance was launched at least that EC2 shows as ended and that lived for longer than [`LONGEST`]: it shows what
+/// ended for about an hour.
+const OLD: SignedDuration = SignedDuration::from_mins(80);
 
 /// EC2's codes for the end of an instance that somebody wanted, or that has nothing to do with how it was launched.
 const WANTED: [&str; 6] = [
@@ -51,6 +53,7 @@ pub fn deaths(
     observed: &ObservedFleet,
     members: &[FleetMember<'_>],
     hash: Option<&String>,
+    now: Timestamp,
 ) -> Option<Deaths> {
     let serves = |member: &&FleetMember<'_>| member.updated && member.serves == Stage::Ready;
     let served = members.iter().filter(serves).map(|member| member.instance.launched).max();
@@ -58,14 +61,14 @@ pub fn deaths(
         .instances
         .iter()
         .filter(|instance| !instance.state.is_live() && instance.holds(hash))
+        .filter(|instance| now.duration_since(instance.launched) <= OLD)
         .filter(|instance| served.is_none_or(|served| served < instance.launched))
         .filter_map(|instance| Some((instance, instance.ended.as_ref()?)))
         .filter(|(_, reason)| !WANTED.contains(&reason.code.as_str()))
         .collect();
     dead.sort_by_key(|(instance, _)| (std::cmp::Reverse(instance.launched), &instance.id));
     let (last, reason) = dead.first()?;
-    let launches: BTreeSet<Timestamp> = dead.iter().map(|(instance, _)| instance.launched).collect();
-    let launches = u32::try_from(launches.len()).unwrap_or(u32::MAX);
+    let launches = rows(dead.iter().map(|(instance, _)| instance.launched));
     let pause = FIRST.saturating_mul(1 << launches.saturating_sub(1).min(10)).min(LONGEST);
     Some(Deaths {
         last: last.id.clone(),
@@ -73,6 +76,18 @@ pub fn deaths(
         launches,
         until: last.launched.saturating_add(pause).unwrap_or(last.launched),
     })
+}
+
+/// How many times something was launched, by the times of the instances, newest first: one plan launches in each zone by itself,
+/// seconds apart, and a launch that waited is [`FIRST`] later.
+fn rows(newest_first: impl Iterator<Item = Timestamp>) -> u32 {
+    let (mut count, mut counted) = (0, None::<Timestamp>);
+    for launched in newest_first {
+        if counted.is_none_or(|counted| counted.duration_since(launched) >= FIRST) {
+            (count, counted) = (count + 1, Some(launched));
+        }
+    }
+    count
 }
 
 impl Deaths {
@@ -124,7 +139,8 @@ mod tests {
                 updated: true,
             })
             .collect();
-        let deaths = deaths(&observed, &members, Some(&hash.to_owned()))?;
+        let now = Timestamp::from_second(4900).unwrap();
+        let deaths = deaths(&observed, &members, Some(&hash.to_owned()), now)?;
         Some((deaths.launches, deaths.until.as_second()))
     }
 
@@ -133,6 +149,9 @@ mod tests {
         let key = Some("Client.InvalidKMSKey.InvalidState");
         let mut dead = vec![instance("i-1", 100, key), instance("i-2", 100, key)];
         assert_eq!(found(&dead, "h"), Some((1, 130)), "two of one launch count once");
+        let zones = [instance("i-1", 100, key), instance("i-2", 103, key), instance("i-3", 106, key)];
+        assert_eq!(found(&zones, "h"), Some((1, 136)), "those of one plan in several zones count once");
+        assert_eq!(found(&[instance("i-1", 99, key)], "h"), None, "it lived for 20 minutes or more");
         dead.push(instance("i-3", 200, Some("Client.InternalError")));
         assert_eq!(found(&dead, "h"), Some((2, 260)));
         for later in 3..20 {

@@ -38,6 +38,7 @@ pub fn decide(observed: &ObservedFleet, input: &Input<'_>) -> FleetDecision {
         (None, _) => enroll(observed, input, false),
         (Some(fleet), Some(Err(refusal))) => held(observed, input, fleet, refusal.clone()),
         (Some(_), Some(Ok(admitted))) if admitted.fleet.enroll.is_some() => enroll(observed, input, true),
+        (Some(fleet), Some(Ok(_))) if observed.unread.is_some() => unlaunched(observed, input, fleet),
         (Some(fleet), Some(Ok(admitted))) => match image_refused(observed, admitted) {
             Some(refusal) => held(observed, input, fleet, refusal),
             None => replicate(observed, input, admitted),
@@ -102,6 +103,15 @@ fn held(observed: &ObservedFleet, input: &Input<'_>, fleet: &Fleet, refusal: Cla
     decision.steps.extend(ends(observed, &surplus(&members, fleet.replicas.unwrap_or_default()), input.now));
     decision.steps.extend(tagging::steps(observed, input, None));
     decision
+}
+
+/// A fleet of which nobody knows what it is to be launched from: all goes on but launches and replacements.
+fn unlaunched(observed: &ObservedFleet, input: &Input<'_>, fleet: &Fleet) -> FleetDecision {
+    let members = members(observed, None, input.now);
+    let mut steps = cloud_map::register(observed, &members, input.object);
+    steps.extend(ends(observed, &surplus(&members, fleet.replicas.unwrap_or_default()), input.now));
+    steps.extend(tagging::steps(observed, input, None));
+    FleetDecision { steps, ..FleetDecision::default() }
 }
 
 fn replicate(observed: &ObservedFleet, input: &Input<'_>, admitted: &Admitted) -> FleetDecision {
@@ -186,7 +196,7 @@ fn launch(observed: &ObservedFleet, input: &Input<'_>, wanted: &WantedFleet<'_>)
     decision.missing = launch;
     decision.steps.extend(ends(observed, &end, input.now));
     let granted = input.grant.map_or(launch, |grant| grant.count.min(launch));
-    decision.deaths = deaths(observed, &members, decision.hash.as_ref()).filter(|_| launch > 0);
+    decision.deaths = deaths(observed, &members, decision.hash.as_ref(), input.now).filter(|_| launch > 0);
     let resting = decision.deaths.as_ref().is_some_and(|deaths| input.now < deaths.until);
     if resting {
         decision.waits = Some("a pause after instances that ended".to_owned());
@@ -278,12 +288,11 @@ fn place(
         return;
     };
     let capacity = wanted.fleet.capacity.clone().unwrap_or_default();
-    let pools = Pools {
-        types: &capacity.instance_types,
-        purchase: capacity.purchase,
-        exhausted: input.exhausted,
-        now: input.now,
-    };
+    // EC2 rejects a launch for a type that the region does not have.
+    let mut types = capacity.instance_types;
+    types.retain(|type_| observed.types.contains_key(type_));
+    let pools =
+        Pools { types: &types, purchase: capacity.purchase, exhausted: input.exhausted, now: input.now };
     let zones = zones(subnets, members, pools);
     let shares = spread(zones.clone(), count);
     if shares.is_empty() {

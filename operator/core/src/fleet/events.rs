@@ -20,7 +20,7 @@ pub(super) fn events(
     let notices = decision.notices.iter().cloned();
     let beside = outcome.launched.iter().filter_map(beside);
     done.chain(beside)
-        .chain(died(decision, input))
+        .chain(died(decision, outcome, input))
         .chain(mended(outcome))
         .chain(notices)
         .chain(ignored(decision, input, finding))
@@ -75,11 +75,12 @@ fn beside(launch: &ZoneLaunch) -> Option<Event> {
     (!launch.is_short() && !launch.errors.is_empty()).then_some(event)
 }
 
-/// The Event about the last instance that ended after its launch, once: the condition remembers it.
-fn died(decision: &FleetDecision, input: &Input<'_>) -> Option<Event> {
+/// The Event about the last instance that ended after its launch, once: the outcome remembers it, and after a restart the condition.
+fn died(decision: &FleetDecision, outcome: &FleetOutcome, input: &Input<'_>) -> Option<Event> {
     let deaths = decision.deaths.as_ref()?;
     let last = input.object.status.condition(ConditionType::FleetReady);
-    let known = last.is_some_and(|last| last.message.contains(&deaths.last));
+    let known = outcome.died.as_ref() == Some(&deaths.last)
+        || last.is_some_and(|last| last.message.contains(&deaths.last));
     let reason = "DiedAtLaunch".to_owned();
     (!known).then(|| Event { severity: Severity::Warning, reason, action: "Launch", message: deaths.words() })
 }

@@ -73,7 +73,7 @@ impl ZoneLaunch {
 }
 
 /// How long to launch nothing after launches of which some gave too little. `limited` counts launches in a row, this one included,
-/// that EC2 limited. None where only capacity is lacking: the next launch asks elsewhere.
+/// that EC2 limited. None where only the capacity of a zone is lacking: the next launch asks elsewhere.
 pub fn pause(launches: &[ZoneLaunch], limited: u32) -> SignedDuration {
     let errors = || launches.iter().filter(|launch| launch.is_short()).flat_map(|launch| &launch.errors);
     let silent = launches.iter().any(|launch| launch.is_short() && launch.errors.is_empty());
@@ -81,10 +81,12 @@ pub fn pause(launches: &[ZoneLaunch], limited: u32) -> SignedDuration {
         let doubled = FIRST_LIMITED.saturating_mul(1 << limited.saturating_sub(1).min(10));
         return doubled.min(LONGEST_LIMITED);
     }
+    // Where EC2 chooses the zone, there is no other one to ask.
+    let elsewhere = launches.iter().all(|launch| !launch.is_short() || launch.zone.is_some());
     match errors().find(|error| !is_of_capacity(error)) {
         Some(error) if error.class.is_transient() => PASSING,
         Some(_) => PAUSE,
-        None if silent => PAUSE,
+        None if silent || !elsewhere => PAUSE,
         None => SignedDuration::ZERO,
     }
 }
@@ -129,6 +131,10 @@ mod tests {
         let quota = (FailureClass::Limit, "VcpuLimitExceeded", Some("t3.small"));
         assert_eq!(seconds(&[launch(2, &[OUT, limit, quota])], 1), 0, "all instances are there");
         assert_eq!(seconds(&[launch(1, &[OUT])], 1), 0, "another zone is asked at once");
+        let anywhere = ZoneLaunch { zone: None, ..launch(1, &[OUT]) };
+        assert_eq!(seconds(&[anywhere], 1), 30, "there is no other zone");
+        let addresses = (FailureClass::Limit, "InsufficientFreeAddressesInSubnet", Some("t3.small"));
+        assert_eq!(seconds(&[launch(1, &[addresses])], 1), 30, "of a subnet, not of a type");
         assert_eq!(seconds(&[launch(1, &[])], 1), 30, "and if EC2 does not say why");
         assert_eq!(seconds(&[launch(1, &[profile])], 1), 3);
         assert_eq!(seconds(&[launch(1, &[OUT, quota])], 1), 30);

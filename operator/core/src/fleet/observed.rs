@@ -9,6 +9,7 @@ use fleetmesh_api::tags::{
 use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;
 
+use crate::failure::Failure;
 use crate::owner::{is_of, share};
 
 use super::architecture::KnownTypes;
@@ -29,6 +30,8 @@ pub struct ObservedFleet {
     pub image_architecture: Option<String>,
     /// The architectures that the fleet's instance types run.
     pub types: KnownTypes,
+    /// Why nobody knows the types' architectures, which the AMI depends on: nothing is launched.
+    pub unread: Option<Failure>,
     /// The subnets that instances may be launched in; `None` when nobody looked, which is needed for a launch only.
     pub subnets: Option<Vec<Subnet>>,
     /// The instances that were launched for the fleet, also those that are terminated.

@@ -32,6 +32,10 @@ pub struct FleetOutcome {
     pub launched: Vec<ZoneLaunch>,
     /// Why EC2 launched fewer instances than it was asked for, in its own words, until it does.
     pub short: Option<String>,
+    /// What could not be read that only launches need: all other steps were done all the same.
+    pub unread: Option<Failure>,
+    /// The instance whose end after its launch was the last to be reported as an Event.
+    pub died: Option<String>,
     /// The launch whose client token is spent, whatever came of it.
     pub spent: Option<i64>,
     /// The launch template as a step left it: its id and newest version.
@@ -50,8 +54,9 @@ pub struct FailedStep {
 impl FleetOutcome {
     /// All failures as one: of the class of the first, with what each says.
     pub fn failure(&self) -> Option<Failure> {
-        let mut failure = self.failed.first()?.failure.clone();
-        for FailedStep { step: _, failure: more } in self.failed.iter().skip(1) {
+        let mut failures = self.failed.iter().map(|failed| &failed.failure).chain(&self.unread);
+        let mut failure = failures.next()?.clone();
+        for more in failures {
             let words = more.to_string();
             if !failure.message.contains(&more.message) {
                 failure.message = format!("{}; {words}", failure.message);
@@ -72,8 +77,13 @@ pub fn report(
     let failure = outcome.failure();
     let tally = FleetTally::of(observed, decision, input);
     let left = wanted.is_some() || failure.is_some() || is_left(observed, outcome, input);
-    let notes = format!("{}{}", unasked(observed, input), one_address(&tally, input));
-    let finding = finding(&tally, decision, outcome, wanted.is_some(), &notes);
+    let notes =
+        format!("{}{}{}", unasked(observed, input), unoffered(observed, input), one_address(&tally, input));
+    let mut finding = finding(&tally, decision, outcome, wanted.is_some(), &notes);
+    let died = died(decision);
+    if !finding.message.contains(&died) {
+        finding.message.push_str(&died);
+    }
     let moves = !decision.steps.is_empty() || decision.waits.is_some() || tally.moves;
     Part {
         // After a failure the next look is a matter of its class.
@@ -301,7 +311,7 @@ fn finding(
         return Finding::fails(Reason::Deleting, format!("the fleet is being ended{waits}"));
     }
     let also = unused(decision);
-    let waits = format!("{waits}{notes}");
+    let waits = format!("{waits}{}{notes}", died(decision));
     if decision.steps.is_empty() && decision.waits.is_none() && !tally.moves && ready == desired {
         return Finding::holds(
             Reason::FleetReady,
@@ -320,6 +330,23 @@ fn unasked(observed: &ObservedFleet, input: &Input<'_>) -> String {
             input.cluster
         ),
     }
+}
+
+/// What a message says of instance types that the region does not have.
+fn unoffered(observed: &ObservedFleet, input: &Input<'_>) -> String {
+    let Some(Ok(admitted)) = input.admission else { return String::new() };
+    let types = admitted.fleet.capacity.iter().flat_map(|capacity| &capacity.instance_types);
+    let missing = types.filter(|type_| !observed.types.contains_key(*type_)).cloned();
+    let missing: Vec<String> = missing.filter(|_| !observed.types.is_empty()).collect();
+    match missing.is_empty() {
+        true => String::new(),
+        false => format!("; EC2 does not have the instance types {} in this region", named(&missing)),
+    }
+}
+
+/// What a message says of instances that ended after their launch, whether or not they are missed.
+fn died(decision: &FleetDecision) -> String {
+    decision.deaths.as_ref().map(|deaths| format!("; {}", deaths.words())).unwrap_or_default()
 }
 
 /// What a message says of several instances behind a name of which each caller takes one address.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::capacity::Exhausted;
 use super::scale::FleetMember;
+use crate::failure::{Failure, FailureClass};
 
 /// A subnet that instances may be launched in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +57,21 @@ pub struct Pools<'a> {
     pub exhausted: &'a Exhausted,
     /// The time.
     pub now: Timestamp,
+}
+
+/// The subnets `found` of those that a fleet names, which may be none.
+///
+/// # Errors
+/// It names some and none of them is there: `NotFound`. A launch without a subnet would land in the default VPC.
+pub fn usable(named: &[String], found: Vec<Subnet>) -> Result<Vec<Subnet>, Failure> {
+    if named.is_empty() || !found.is_empty() {
+        return Ok(found);
+    }
+    let message = format!(
+        "none of the subnets that the fleet names, or gets from its FleetClass (network.subnetIds), exists and is available: {}",
+        named.join(", ")
+    );
+    Err(Failure { class: FailureClass::NotFound, operation: "DescribeSubnets".to_owned(), message })
 }
 
 /// The zones of `subnets`, by name; one that EC2 chooses when there is no subnet. A type or a subnet that is there twice counts

@@ -72,6 +72,8 @@ pub struct SimulatedEc2 {
     /// The finding of the last report.
     pub finding: Option<Finding>,
     deleting: bool,
+    /// Why EC2 does not say which architecture the types run.
+    pub unread: Option<Failure>,
     /// The class of the fleet.
     pub class: Option<FleetClassSpec>,
     /// What the limits of the class leave of a launch.
@@ -144,6 +146,7 @@ impl SimulatedEc2 {
             plans: Vec::new(),
             finding: None,
             deleting: false,
+            unread: None,
             class: Some(class()),
             grant: None,
             marks: BTreeMap::new(),
@@ -319,6 +322,7 @@ impl SimulatedEc2 {
             template,
             image: Some(self.image.clone()),
             image_owners: self.image_owners.clone(),
+            unread: self.unread.clone(),
             types: [("t3.small".to_owned(), vec!["x86_64".to_owned()])].into(),
             subnets: Some(self.subnets.clone()),
             instances: ours,
@@ -359,7 +363,7 @@ impl SimulatedEc2 {
         };
         let decision = decide(&observed, &input);
         assert_eq!(decision, decide(&observed, &input), "same inputs, same decision");
-        let mut outcome = FleetOutcome::default();
+        let mut outcome = FleetOutcome { unread: observed.unread.clone(), ..FleetOutcome::default() };
         let mut dead = false;
         for (index, step) in decision.steps.iter().enumerate() {
             if fault == Ec2Fault::CrashBefore(index) {

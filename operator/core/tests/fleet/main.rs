@@ -6,8 +6,10 @@ mod ec2;
 
 use ec2::{Ec2Fault, SimulatedEc2};
 use fleetmesh_api::tags::{OWNER_CLUSTER_TAG, OWNER_UID_TAG, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
+use fleetmesh_core::fleet::architecture::unknown;
 use fleetmesh_core::fleet::limits::Reached;
 use fleetmesh_core::fleet::{Grant, InstanceState, JoinOptions};
+use fleetmesh_core::{Failure, FailureClass};
 use fleetmesh_crds::Reason;
 use proptest::prelude::*;
 use serde_json::json;
@@ -299,6 +301,32 @@ fn a_fleet_is_rolled_when_joining_changes_and_by_nothing_before() {
     ec2.join = None;
     ec2.settle();
     assert_eq!(hashes(&ec2), [HASH_BEFORE; 3]);
+}
+
+#[test]
+fn without_the_types_architecture_nothing_is_launched_and_the_rest_goes_on() {
+    let mut ec2 = SimulatedEc2::new();
+    ec2.settle();
+    ec2.unread = Some(unknown(Failure {
+        class: FailureClass::Denied,
+        operation: "DescribeInstanceTypes".into(),
+        message: "no".into(),
+    }));
+    let live = |ec2: &SimulatedEc2| ec2.instances().filter(|instance| instance.state.is_live()).count();
+    ec2.image = "ami-9".into();
+    for (replicas, left) in [(5, 3), (1, 1), (2, 1)] {
+        ec2.spec().replicas = Some(replicas);
+        for _ in 0..3 {
+            ec2.wait(60);
+            ec2.reconcile(Ec2Fault::None);
+        }
+        assert_eq!(live(&ec2), left, "{replicas}: {:?}", ec2.plans);
+        let finding = ec2.finding.clone().unwrap();
+        assert!(finding.message.contains("DescribeInstanceTypes: the architecture"), "{finding:?}");
+    }
+    ec2.unread = None;
+    ec2.settle();
+    assert_eq!(live(&ec2), 2);
 }
 
 #[test]

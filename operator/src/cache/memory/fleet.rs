@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 
 use fleetmesh_core::Failure;
 use fleetmesh_core::fleet::architecture::ImageFacts;
+use fleetmesh_core::fleet::capacity::NO_ADDRESS;
 use fleetmesh_core::fleet::limits::VISIBLE;
 use fleetmesh_core::fleet::{Instance, ObservedFleet, Subnet, ZoneLaunch, launch};
 use fleetmesh_model::tag::Tags;
 use jiff::{SignedDuration, Timestamp};
 
-/// The pause after a launch whose token was spent on another one.
-const SPENT: SignedDuration = SignedDuration::from_secs(3);
 /// How long subnets are taken to be as they were.
 const SUBNETS: SignedDuration = SignedDuration::from_mins(2);
 
@@ -28,6 +27,10 @@ pub struct FleetMemory {
     launched: BTreeMap<String, Timestamp>,
     /// Until when no launch is tried, and why.
     pause: Option<(Timestamp, String)>,
+    /// Launches whose token was spent on another one: when that was noticed, and what EC2 says.
+    spent: BTreeMap<i64, (Timestamp, String)>,
+    /// The instance whose end after its launch was the last to be reported as an Event.
+    pub died: Option<String>,
     /// How many launches in a row EC2 limited.
     limited: u32,
     /// The subnets as they were last asked for: which, when, and what they are.
@@ -46,6 +49,10 @@ impl FleetMemory {
         }
         let given = launches.iter().flat_map(|launch| &launch.instances);
         self.launched.extend(given.map(|id| (id.clone(), now)));
+        let mut errors = launches.iter().flat_map(|launch| &launch.errors);
+        if errors.any(|error| error.code == NO_ADDRESS) {
+            self.subnets = None;
+        }
         let short: Vec<&ZoneLaunch> = launches.iter().filter(|launch| launch.is_short()).collect();
         self.limited = if launch::is_limited(launches) { self.limited.saturating_add(1) } else { 0 };
         if short.is_empty() {
@@ -57,9 +64,10 @@ impl FleetMemory {
         self.pause = Some((until, words.join("; ")));
     }
 
-    /// Notes that the token of a launch was spent on one of another size, whose reply was lost: what that one gave will show.
-    pub fn spent(&mut self, failure: &Failure, now: Timestamp) {
-        self.pause = Some((now.saturating_add(SPENT).unwrap_or(now), failure.message.clone()));
+    /// Notes that the token of the launch of this number was spent on one of another size, whose reply was lost: what that one
+    /// gave will show, and until then nobody knows how much it was.
+    pub fn spent(&mut self, launch: i64, failure: &Failure, now: Timestamp) {
+        self.spent.insert(launch, (now, failure.message.clone()));
     }
 
     /// No instance is missing: what EC2 said about earlier launches is of no interest any more.
@@ -114,12 +122,17 @@ impl FleetMemory {
     pub fn settling(&mut self, instances: &[Instance], now: Timestamp) -> bool {
         let shown = |id: &String| instances.iter().any(|instance| instance.id == *id);
         self.launched.retain(|id, at| !shown(id) && now.duration_since(*at) < VISIBLE);
-        !self.launched.is_empty() || self.pause.as_ref().is_some_and(|(until, _)| now < *until)
+        let gave = |number: i64| instances.iter().any(|instance| instance.launch() == Some(number));
+        self.spent.retain(|number, (at, _)| !gave(*number) && now.duration_since(*at) < VISIBLE);
+        !self.launched.is_empty()
+            || !self.spent.is_empty()
+            || self.pause.as_ref().is_some_and(|(until, _)| now < *until)
     }
 
     /// Why the last launch gave too little, in EC2's words; `None` when it did not.
     pub fn short(&self) -> Option<String> {
-        self.pause.as_ref().map(|(_, words)| words.clone())
+        let spent = self.spent.values().next_back();
+        self.pause.as_ref().or(spent).map(|(_, words)| words.clone())
     }
 }
 
@@ -173,5 +186,34 @@ mod tests {
         memory.launched(&[launch(0, "RequestLimitExceeded")], now);
         memory.complete();
         assert_eq!(memory.short(), None, "none is missing any more");
+    }
+
+    #[test]
+    fn nothing_is_launched_before_what_a_spent_token_gave_is_shown() {
+        let failure = Failure {
+            class: FailureClass::Conflict,
+            operation: "CreateFleet".to_owned(),
+            message: "other parameters".to_owned(),
+        };
+        let (mut memory, begin) = (FleetMemory::default(), Timestamp::UNIX_EPOCH);
+        memory.spent(7, &failure, begin);
+        // Those of other zones in the same plan.
+        memory.launched(&[launch(1, "InsufficientInstanceCapacity")], begin);
+        let after = |seconds| Timestamp::from_second(seconds).unwrap();
+        memory.launched.clear();
+        assert!(memory.clone().settling(&[], after(59)));
+        assert_eq!(memory.short().as_deref(), Some("other parameters"));
+        assert!(!memory.clone().settling(&[], after(60)), "as long as EC2 may take to show one");
+        assert!(memory.settling(&[], after(1)));
+    }
+
+    #[test]
+    fn a_subnet_without_an_address_has_the_addresses_read_again() {
+        let (mut memory, now) = (FleetMemory::default(), Timestamp::UNIX_EPOCH);
+        memory.saw_subnets(&[], &[], now);
+        memory.launched(&[launch(0, "InsufficientInstanceCapacity")], now);
+        assert!(memory.subnets(&[], now).is_some());
+        memory.launched(&[launch(0, NO_ADDRESS)], now);
+        assert_eq!(memory.subnets(&[], now), None);
     }
 }

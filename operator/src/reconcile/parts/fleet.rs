@@ -9,8 +9,8 @@ use fleetmesh_aws::cloud_map::CloudMap;
 use fleetmesh_aws::ec2::Ec2;
 use fleetmesh_aws::ssm::Ssm;
 use fleetmesh_core::fleet::{
-    self, FleetDecision, FleetPlace, FleetProxies, Input, Instance, ObservedFleet, admit, architecture,
-    decide, template,
+    self, FleetDecision, FleetPlace, FleetProxies, Grant, Input, Instance, ObservedFleet, admit,
+    architecture, decide, template,
 };
 use fleetmesh_core::owner::owner_tags;
 use fleetmesh_core::{Distribution, Failure, Object, Part};
@@ -130,20 +130,19 @@ async fn bring_in_step(
     memory.miss(&mut observed, context.since, input.now);
     memory.mark(&mut observed.instances);
     input.settling = memory.settling(&observed.instances, input.now);
-    let (decision, room) = match planned(reconcile, services, &mut observed, input, memory).await {
-        Ok(planned) => planned,
-        Err(failure) => {
-            memory.observed = None;
-            return fleet::unseen(failure, &input);
-        }
-    };
+    let (decision, room, unread) = planned(reconcile, services, &mut observed, input, memory).await;
     let mut outcome = apply(object, services, &decision, memory, input.now).await;
     fleet_room::settle(reconcile, room.as_ref(), &outcome);
     let purchase = object.fleet().and_then(|fleet| fleet.capacity.as_ref()).map(|capacity| capacity.purchase);
     context.cache.note_capacity(&outcome.launched, purchase.unwrap_or_default(), input.now);
     memory.launched(&outcome.launched, input.now);
     outcome.short = memory.short();
+    outcome.unread = observed.unread.clone().or(unread);
+    outcome.died = memory.died.clone();
     let part = fleet::report(&observed, &decision, &outcome, &input);
+    if let Some(deaths) = &decision.deaths {
+        memory.died = Some(deaths.last.clone());
+    }
     if decision.missing == 0 {
         memory.complete();
     }
@@ -152,28 +151,39 @@ async fn bring_in_step(
     // Other launches see other addresses.
     observed.subnets = None;
     // What was done makes the observation old; the next reconcile asks anew.
-    memory.observed = Some(observed).filter(|_| outcome.done.is_empty() && outcome.failed.is_empty());
+    memory.observed = Some(observed).filter(|_| outcome.done.is_empty() && outcome.failure().is_none());
     part
 }
 
-/// Decides, with what only launches need: the subnets, and room in the class.
+/// Decides, with what only launches need: the subnets, and room in the class. Where one of these
+/// cannot be read, the failure, and the decision without launches.
 async fn planned(
     reconcile: &Reconcile<'_>,
     services: &Services,
     observed: &mut ObservedFleet,
     input: Input<'_>,
     memory: &mut FleetMemory,
-) -> Result<(FleetDecision, Option<Room>), Failure> {
+) -> (FleetDecision, Option<Room>, Option<Failure>) {
     let mut decision = decide(observed, &input);
     if let (true, Some(Ok(admitted))) = (decision.asks_zones, input.admission) {
-        observed.subnets = Some(subnets(services, memory, admitted, input.now).await?);
+        match subnets(services, memory, admitted, input.now).await {
+            Ok(subnets) => observed.subnets = Some(subnets),
+            Err(failure) => return (decision, None, Some(failure)),
+        }
         decision = decide(observed, &input);
     }
-    let room = fleet_room::reserve(reconcile, services, &decision, &input).await?;
+    let room = match fleet_room::reserve(reconcile, services, &decision, &input).await {
+        Ok(room) => room,
+        Err(failure) => {
+            let nothing = Grant { count: 0, reached: None };
+            decision = decide(observed, &Input { grant: Some(&nothing), ..input });
+            return (decision, None, Some(failure));
+        }
+    };
     if let Some(room) = room.as_ref().filter(|room| room.grant.reached.is_some()) {
         decision = decide(observed, &Input { grant: Some(&room.grant), ..input });
     }
-    Ok((decision, room))
+    (decision, room, None)
 }
 
 /// The proxies of the node as the endpoint reports them.
@@ -232,9 +242,14 @@ async fn observe(
     let known = object.status.fleet().and_then(|status| status.template_version);
     observed.template = services.ec2.template(&template::name(&object.id), known).await?;
     if let Some(Ok(admitted)) = input.admission {
-        observed.types = types(reconcile, services, admitted).await?;
-        // What is refused for its types needs no AMI.
-        if let Ok(architecture) = architecture::of_types(admitted, &observed.types) {
+        match types(reconcile, services, admitted).await {
+            Ok(types) => observed.types = types,
+            Err(failure) => observed.unread = Some(architecture::unknown(failure)),
+        }
+        // What is refused for its types needs no AMI, and without them nobody knows which.
+        if observed.unread.is_none()
+            && let Ok(architecture) = architecture::of_types(admitted, &observed.types)
+        {
             observed.image = image(reconcile, services, memory, admitted, architecture).await?;
         }
         if let Some(image) = &observed.image {

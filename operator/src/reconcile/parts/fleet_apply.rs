@@ -84,7 +84,7 @@ async fn take(
             {
                 // The token was spent on a launch of another size whose reply was lost: what that one gave will show.
                 outcome.spent = Some(*launch);
-                memory.spent(failure, now);
+                memory.spent(*launch, failure, now);
             }
             let Launched { instances, errors } = launched?;
             let (launch, zone, asked) = (*launch, zone.clone(), *count);

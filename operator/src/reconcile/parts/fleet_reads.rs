@@ -2,7 +2,7 @@
 
 use fleetmesh_api::tags::OWNER_UID_TAG;
 use fleetmesh_core::fleet::architecture::{self, Architecture, ImageFacts, KnownTypes};
-use fleetmesh_core::fleet::{Admitted, Registered, Subnet, cloud_map};
+use fleetmesh_core::fleet::{self, Admitted, Registered, Subnet, cloud_map};
 use fleetmesh_core::{Failure, FailureClass, Object};
 
 use jiff::Timestamp;
@@ -85,7 +85,7 @@ pub async fn subnets(
     if let Some(known) = memory.subnets(&named, now) {
         return Ok(known);
     }
-    let subnets = services.ec2.subnets(&named).await?;
+    let subnets = fleet::zones::usable(&named, services.ec2.subnets(&named).await?)?;
     memory.saw_subnets(&named, &subnets, now);
     Ok(subnets)
 }

@@ -161,3 +161,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn subnets_that_a_fleet_names_are_never_taken_for_none() {
+    let named = ["subnet-1".to_owned(), "subnet-2".to_owned()];
+    let one = vec![subnet("subnet-2", NAMES[0], 9)];
+    assert_eq!(usable(&named, one.clone()), Ok(one), "one that is gone does not hide the other");
+    assert_eq!(usable(&[], Vec::new()), Ok(Vec::new()), "EC2 chooses");
+    let failure = usable(&named, Vec::new()).unwrap_err();
+    assert_eq!(failure.class, FailureClass::NotFound);
+    assert!(failure.message.ends_with("subnet-1, subnet-2"), "{}", failure.message);
+}
