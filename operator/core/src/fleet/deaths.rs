@@ -106,25 +106,16 @@ mod tests {
     use fleetmesh_model::tag::Tags;
 
     use super::*;
-    use crate::fleet::observed::{Checks, InstanceState};
+    use crate::fleet::observed::InstanceState;
 
     fn instance(id: &str, launched: i64, code: Option<&str>) -> Instance {
         let launched = Timestamp::from_second(launched).unwrap();
         let reason = |code: &str| StateReason { code: code.to_owned(), message: "why".to_owned() };
         Instance {
-            id: id.to_owned(),
-            az: None,
-            type_: None,
             state: if code.is_some() { InstanceState::Terminated } else { InstanceState::Running },
             ended: code.map(reason),
-            checks: Checks::Passed,
-            launched,
-            missed_since: launched,
-            ipv4: None,
-            ipv6: None,
-            draining_since: None,
-            tags: Tags::new(),
             marks: Tags::from([(TEMPLATE_HASH_TAG.to_owned(), "h".to_owned())]),
+            ..Instance::running(id, launched)
         }
     }
 

@@ -81,25 +81,10 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::fleet::{Checks, InstanceState};
 
     fn instance(id: &str, tags: &[(&str, &str)]) -> Instance {
         let tags: Tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Instance {
-            id: id.to_owned(),
-            az: None,
-            type_: None,
-            state: InstanceState::Running,
-            checks: Checks::Passed,
-            launched: Timestamp::UNIX_EPOCH,
-            missed_since: Timestamp::UNIX_EPOCH,
-            ipv4: None,
-            ipv6: None,
-            draining_since: None,
-            ended: None,
-            marks: Tags::new(),
-            tags,
-        }
+        Instance { tags, ..Instance::running(id, Timestamp::UNIX_EPOCH) }
     }
 
     #[test]

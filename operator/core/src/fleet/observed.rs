@@ -258,6 +258,26 @@ impl Instance {
     fn number(&self, tag: &str) -> Option<i64> {
         self.marks.get(tag)?.parse().ok()
     }
+
+    /// One that runs and passed EC2's checks, for tests, which change what they are about.
+    #[cfg(test)]
+    pub(crate) fn running(id: &str, launched: Timestamp) -> Self {
+        Self {
+            id: id.to_owned(),
+            az: None,
+            type_: None,
+            state: InstanceState::Running,
+            ended: None,
+            checks: Checks::Passed,
+            launched,
+            missed_since: Timestamp::UNIX_EPOCH,
+            ipv4: None,
+            ipv6: None,
+            draining_since: None,
+            tags: Tags::new(),
+            marks: Tags::new(),
+        }
+    }
 }
 
 /// An instance profile that an instance has.

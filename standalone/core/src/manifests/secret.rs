@@ -10,11 +10,8 @@ use super::Manifest;
 /// a mistake stays as it is written, for the API to reject.
 #[must_use]
 pub fn stored(manifest: &Manifest) -> Value {
-    let object = manifest.object.clone();
-    if !manifest.name.is_secret() {
-        return object;
-    }
-    moved(&object).unwrap_or(object)
+    let moved = if manifest.name.is_secret() { moved(&manifest.object) } else { None };
+    moved.unwrap_or_else(|| manifest.object.clone())
 }
 
 fn moved(object: &Value) -> Option<Value> {

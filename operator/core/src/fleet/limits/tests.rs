@@ -5,7 +5,6 @@ use fleetmesh_model::tag::Tags;
 use proptest::prelude::*;
 
 use super::*;
-use crate::fleet::Checks;
 
 fn limits(instances: i32, per_namespace: Option<i32>) -> ClassLimits {
     ClassLimits { instances, instances_per_namespace: per_namespace }
@@ -179,22 +178,13 @@ impl Race {
     fn shown(&self, wanted: impl Fn(&MadeFleet) -> bool) -> Vec<Instance> {
         let shown = self.instances.iter().filter(|made| wanted(made) && made.shows <= self.now);
         let instance = |made: &MadeFleet| Instance {
-            id: "i".into(),
-            az: None,
-            type_: None,
             state: if made.terminated { InstanceState::Terminated } else { InstanceState::Running },
-            checks: Checks::Passed,
-            launched: second(0),
-            missed_since: second(0),
-            ipv4: None,
-            ipv6: None,
-            draining_since: None,
-            ended: None,
             tags: Tags::from([
                 (OWNER_UID_TAG.to_owned(), made.uid.clone()),
                 (OWNER_NAMESPACE_TAG.to_owned(), Self::namespace(made.node)),
             ]),
             marks: Tags::from([(LAUNCH_TAG.to_owned(), made.launch.to_string())]),
+            ..Instance::running("i", second(0))
         };
         shown.map(instance).collect()
     }

@@ -20,21 +20,7 @@ fn instance(id: &str, owner: Option<&str>, state: InstanceState) -> Instance {
         tags.insert(OWNER_UID_TAG.to_owned(), uid.to_owned());
         tags.insert(OWNER_CLUSTER_TAG.to_owned(), cluster.to_owned());
     }
-    Instance {
-        id: id.to_owned(),
-        az: None,
-        type_: None,
-        state,
-        checks: Checks::Passed,
-        launched: Timestamp::UNIX_EPOCH,
-        missed_since: Timestamp::UNIX_EPOCH,
-        ipv4: None,
-        ipv6: None,
-        draining_since: None,
-        ended: None,
-        marks: Instance::marks_of(&tags),
-        tags,
-    }
+    Instance { state, marks: Instance::marks_of(&tags), tags, ..Instance::running(id, Timestamp::UNIX_EPOCH) }
 }
 
 /// The same, of a resource of this namespace and name.

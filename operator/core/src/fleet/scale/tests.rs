@@ -7,21 +7,9 @@ use proptest::prelude::*;
 use super::*;
 
 fn instance(id: usize, version: i64) -> Instance {
-    Instance {
-        id: format!("i-{id:03}"),
-        az: None,
-        type_: None,
-        state: InstanceState::Running,
-        checks: Checks::Passed,
-        launched: Timestamp::from_second(i64::try_from(id).unwrap()).unwrap(),
-        missed_since: Timestamp::UNIX_EPOCH,
-        ipv4: None,
-        ipv6: None,
-        draining_since: None,
-        ended: None,
-        tags: Tags::new(),
-        marks: Tags::from([(TEMPLATE_VERSION_TAG.to_owned(), version.to_string())]),
-    }
+    let launched = Timestamp::from_second(i64::try_from(id).unwrap()).unwrap();
+    let marks = Tags::from([(TEMPLATE_VERSION_TAG.to_owned(), version.to_string())]);
+    Instance { marks, ..Instance::running(&format!("i-{id:03}"), launched) }
 }
 
 fn demand(replicas: i32, max_surge: i32, max_unavailable: i32) -> Demand {

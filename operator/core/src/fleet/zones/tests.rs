@@ -3,9 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::fleet::observed::{Checks, Instance, InstanceState};
+use crate::fleet::observed::Instance;
 use crate::fleet::scale::{Demand, Move, Stage, scale, surplus};
-use fleetmesh_model::tag::Tags;
 
 const NAMES: [&str; 4] = ["us-west-2a", "us-west-2b", "us-west-2c", "us-west-2d"];
 
@@ -14,21 +13,8 @@ fn subnet(id: &str, zone: &str, free: i32) -> Subnet {
 }
 
 fn instance(id: usize, zone: &str) -> Instance {
-    Instance {
-        id: format!("i-{id:03}"),
-        az: Some(zone.to_owned()),
-        type_: None,
-        state: InstanceState::Running,
-        checks: Checks::Passed,
-        launched: Timestamp::from_second(i64::try_from(id).unwrap()).unwrap(),
-        missed_since: Timestamp::UNIX_EPOCH,
-        ipv4: None,
-        ipv6: None,
-        draining_since: None,
-        ended: None,
-        tags: Tags::new(),
-        marks: Tags::new(),
-    }
+    let launched = Timestamp::from_second(i64::try_from(id).unwrap()).unwrap();
+    Instance { az: Some(zone.to_owned()), ..Instance::running(&format!("i-{id:03}"), launched) }
 }
 
 fn member(instance: &Instance, updated: bool) -> FleetMember<'_> {
